@@ -1,0 +1,20 @@
+// Package merge holds the nouns of driftless (Side, ID, Flags, Identity, Pair,
+// Half, Change, Plan, Conflict) and the rules that turn what was observed on two
+// sides into a plan.
+//
+// The package is pure: it imports only the standard library, performs no I/O,
+// reads no clock and starts no goroutine. The same view always gives the same plan.
+//
+// # Invariants
+//
+//   - No message is lost: a plan deletes a message on a side only if a pair says it
+//     was once on both sides and the other side's copy is seen to be gone.
+//   - No message is doubled: an arrival is copied only if it matches neither an arrival,
+//     nor a half-pair, nor a moved message; equal copies are counted, min(k, m) of them pair.
+//   - Re-pairing never deletes.
+//   - A view in which nothing differs from its base gives an empty plan, and applying
+//     a plan completely leads to a view whose plan is empty.
+//
+// Questions that need bytes (the identity of an arrival, the content of a candidate) are
+// returned as data; the caller answers them and builds the plan again.
+package merge

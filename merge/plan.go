@@ -1,0 +1,162 @@
+package merge
+
+// Want says what a question asks for.
+type Want uint8
+
+// What can be asked about a message.
+const (
+	WantIdentity Want = iota + 1 // header fields and size; cheap
+	WantContent                  // digest of the whole message
+)
+
+// Question asks the caller for something about a message that the rules need. It is answered by setting
+// the Identity or Content of the Arrival, PairView or HalfView with this id and building the plan again. A message that
+// has meanwhile gone is answered by removing it from the view (arrival) or marking it Gone.
+// One that cannot be read is answered with Unreadable.
+type Question struct {
+	Mailbox string
+	Side    Side
+	ID      ID
+	Want    Want
+}
+
+// Kind is what an action does. The numbers are written to logs: never reuse one.
+type Kind uint8
+
+// The kinds of action.
+const (
+	Copy     Kind = 1 // append a copy of the other side's message
+	Move     Kind = 2 // move a message to another mailbox of its side
+	SetFlags Kind = 3 // add and remove flags
+	Delete   Kind = 4 // expunge a message
+)
+
+// String returns the verb that output shows.
+func (k Kind) String() string {
+	switch k {
+	case Copy:
+		return "copy"
+	case Move:
+		return "move"
+	case SetFlags:
+		return "flags"
+	case Delete:
+		return "delete"
+	}
+	return "unknown action"
+}
+
+// Action is one thing to do to one side's store: the target, the side in whose list it stands. The other
+// side is the source, whose change causes it.
+type Action struct {
+	Kind Kind
+	// Old is the pair as the state has it (Move, SetFlags, Delete; zero for Copy). For a half-pair in doubt
+	// whose message was found in another mailbox (Move), it has only the id of the target side.
+	Old Pair
+	// New is the pair as it will be once the action is done, but for what only the target can tell: its id for the copied or
+	// moved message (empty in New) and which flags it could hold. Both bases of a Copy are the flags to create it with. Unused by Delete.
+	New Pair
+	// Now is what the target shows before the action (Move, SetFlags, Delete).
+	Now Flags
+	// Add and Remove are the flags to change on the target (SetFlags; Move, when flags change with it). When done they are also
+	// true of the source's base: the source has shown them already.
+	Add, Remove Flags
+	// To is the destination mailbox by its left name (Move). New.ID of the source side is the source's id there.
+	To string
+	// Half is the half-pair that this action completes or retries; it goes away when the action is done.
+	Half *Half
+}
+
+// Commit is a change of the state that needs no effect in a store.
+type Commit struct {
+	Put      []Pair   // pairs to write: found by pairing, or with new bases
+	Drop     []Pair   // pairs whose message is gone on both sides
+	PutHalf  []Half   // half-pairs to write
+	DropHalf []Half   // half-pairs that are completed or gone
+	Orphan   []Orphan // pairs that become a half-pair: the other side's message stays, by policy
+}
+
+// Orphan replaces a pair by a half-pair.
+type Orphan struct {
+	Pair Pair
+	Half Half
+}
+
+// Empty reports whether there is nothing to commit.
+func (c Commit) Empty() bool {
+	return len(c.Put)+len(c.Drop)+len(c.PutHalf)+len(c.DropHalf)+len(c.Orphan) == 0
+}
+
+// Conflict is a message that one side removed or moved while the other side changed it, with the facts that a person
+// needs to decide.
+type Conflict struct {
+	Pair   Pair
+	Now    [2]Look
+	MoveTo [2]string // where a side moved it, "" if it did not
+	// Resolution is what the policy made of it; Unresolved leaves both sides alone.
+	Resolution Resolution
+}
+
+// Resolution is the outcome of a conflict.
+type Resolution uint8
+
+// The resolutions of a conflict.
+const (
+	Unresolved  Resolution = iota // asks a person, or fails the mailbox
+	DeletedBoth                   // the deletion won
+	CopiedBack                    // the surviving message was copied back
+	LeftWon
+	RightWon
+)
+
+// MailboxPlan is what to do in one mailbox.
+type MailboxPlan struct {
+	Name      string
+	Commit    Commit      // to commit before anything is applied
+	Actions   [2][]Action // what to do to each side, in the order copies, moves, flags, deletions
+	Conflicts []Conflict
+	Waiting   int  // half-pairs in doubt that wait for their grace time
+	Failed    bool // conflict = "fail" and there is a conflict: apply nothing here
+}
+
+// Empty reports whether nothing is to be done or committed in the mailbox.
+func (p MailboxPlan) Empty() bool {
+	return p.Commit.Empty() && len(p.Actions[0]) == 0 && len(p.Actions[1]) == 0
+}
+
+// Plan is what a cycle has to do, per mailbox, in the order of the view.
+type Plan struct {
+	Mailboxes []MailboxPlan
+}
+
+// ConflictPolicy says what happens to a message that is gone on one side and changed on the other.
+type ConflictPolicy uint8
+
+// The conflict policies, as in the configuration.
+const (
+	ConflictDelete ConflictPolicy = iota // it goes
+	ConflictKeep                         // it is copied back
+	ConflictLeft                         // the left side wins
+	ConflictRight                        // the right side wins
+	ConflictAsk                          // nothing happens until a person decides
+	ConflictFail                         // the mailbox fails until then
+)
+
+// Direction says to which sides a kind of change is propagated: Direction[Left] is true when changes may be made to the left side.
+type Direction [2]bool
+
+// Both propagates to both sides.
+var Both = Direction{true, true}
+
+// Rules is the policy of an account, as far as the merge needs it.
+type Rules struct {
+	Conflict  ConflictPolicy
+	New       Direction
+	Flags     Direction
+	Deletions Direction
+}
+
+// DefaultRules propagates everything; a deletion beats a flag change.
+func DefaultRules() Rules {
+	return Rules{Conflict: ConflictDelete, New: Both, Flags: Both, Deletions: Both}
+}
