@@ -35,6 +35,8 @@ type Repair struct {
 	Index   uint64
 	What    string // in words for a person
 	Kept    string // the file that holds what was set aside, "" if none
+	Lost    bool   // frames that had been whole are gone: Index to LostTo; each index left has a frame of kind frameLost
+	LostTo  uint64 // the last index that is lost, if Lost
 }
 
 // Summary is what a cycle reads of a mailbox without folding its pairs.
