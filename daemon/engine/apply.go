@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"driftless/logstate"
+	"driftless/merge"
+)
+
+// apply carries out a plan: first what needs no effect, then copies, moves and flags, last the deletions; at the end it commits
+// the cursors of what is finished.
+func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
+	work := map[*box]*merge.MailboxPlan{}
+	for i := range p.Mailboxes {
+		work[c.byName(p.Mailboxes[i].Name)] = &p.Mailboxes[i]
+	}
+	c.announce(work)
+	for _, b := range c.boxes {
+		b.undone.Store(false)
+		b.wrote[merge.Left].Store(false)
+		b.wrote[merge.Right].Store(false)
+	}
+	planned := func(b *box) bool { return work[b] != nil }
+	err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitPlan(ctx, b, work[b].Commit) })
+	if err != nil {
+		return err
+	}
+	steps := []struct {
+		kinds []merge.Kind
+		run   func(context.Context, *box, *merge.MailboxPlan) error
+	}{
+		{[]merge.Kind{merge.Copy, merge.SetFlags}, c.copyAndFlag},
+		{[]merge.Kind{merge.Move}, c.moveAll},
+		{[]merge.Kind{merge.Delete}, c.deleteAll},
+	}
+	for _, step := range steps {
+		concerned := func(b *box) bool { return planned(b) && hasKind(work[b], step.kinds) }
+		err := c.eachBox(ctx, concerned, func(ctx context.Context, b *box) error { return step.run(ctx, b, work[b]) })
+		if err != nil {
+			return err
+		}
+	}
+	if c.stop.Err() != nil {
+		return nil
+	}
+	return c.commitCursors(ctx)
+}
+
+func hasKind(p *merge.MailboxPlan, kinds []merge.Kind) bool {
+	for _, side := range merge.Sides {
+		for _, k := range kinds {
+			if len(actionsOf(p.Actions[side], k)) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// actionsOf returns the run of actions of one kind; they stand together.
+func actionsOf(actions []merge.Action, kind merge.Kind) []merge.Action {
+	first := -1
+	for i, a := range actions {
+		if a.Kind == kind && first < 0 {
+			first = i
+		}
+		if a.Kind != kind && first >= 0 {
+			return actions[first:i]
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	return actions[first:]
+}
+
+// announce tells how much is to be copied.
+func (c *cycle) announce(work map[*box]*merge.MailboxPlan) {
+	for _, b := range c.boxes {
+		p := work[b]
+		if p == nil {
+			continue
+		}
+		for _, side := range merge.Sides {
+			copies := actionsOf(p.Actions[side], merge.Copy)
+			if len(copies) == 0 {
+				continue
+			}
+			var bytes int64
+			for _, a := range copies {
+				bytes += a.New.Identity.Size
+			}
+			c.rep.event(Event{Kind: EventTotal, Mailbox: b.name(), Side: side, Messages: len(copies), Bytes: bytes})
+		}
+	}
+}
+
+// commitPlan commits what the plan found out without any effect.
+func (c *cycle) commitPlan(ctx context.Context, b *box, p merge.Commit) error {
+	if p.Empty() {
+		return nil
+	}
+	var ops []logstate.Op
+	for _, pair := range p.Drop {
+		ops = append(ops, logstate.Op{Kind: logstate.DropPair, Pair: pair})
+	}
+	for _, o := range p.Orphan {
+		ops = append(ops, logstate.Op{Kind: logstate.DropPair, Pair: o.Pair}, logstate.Op{Kind: logstate.PutHalf, Half: c.stamp(o.Half)})
+	}
+	for _, h := range p.DropHalf {
+		ops = append(ops, logstate.Op{Kind: logstate.DropHalf, Half: h})
+	}
+	for _, pair := range p.Put {
+		ops = append(ops, logstate.Op{Kind: logstate.PutPair, Pair: pair})
+	}
+	for _, h := range p.PutHalf {
+		ops = append(ops, logstate.Op{Kind: logstate.PutHalf, Half: c.stamp(h)})
+	}
+	// A commit is one record: keep it small enough to be read and written at once.
+	for len(ops) > 0 {
+		n := min(len(ops), maxCommitOps)
+		if err := c.logs.Commit(ctx, b.num, ops[:n]); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		ops = ops[n:]
+	}
+	return nil
+}
+
+// maxCommitOps bounds the record that one commit makes.
+const maxCommitOps = 2000
+
+func (c *cycle) stamp(h merge.Half) merge.Half {
+	if h.Since == 0 {
+		h.Since = c.acc.Now().UnixMilli()
+	}
+	return h
+}
+
+// both runs the two controllers on one mailbox at the same time.
+func (c *cycle) both(ctx context.Context, b *box, want [2]bool, f func(context.Context, controller) error) error {
+	h, err := c.openBox(ctx, b, want)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	g, gctx := errgroup.WithContext(ctx)
+	for _, side := range merge.Sides {
+		g.Go(func() error {
+			return f(gctx, controller{c: c, b: b, side: side, target: h[side], source: h[side.Other()]})
+		})
+	}
+	return g.Wait()
+}
+
+// copyAndFlag runs both controllers on the copies and flag changes of a mailbox.
+func (c *cycle) copyAndFlag(ctx context.Context, b *box, p *merge.MailboxPlan) error {
+	var want [2]bool
+	for _, side := range merge.Sides {
+		if len(actionsOf(p.Actions[side], merge.Copy)) > 0 {
+			want = [2]bool{true, true}
+		}
+		if len(actionsOf(p.Actions[side], merge.SetFlags)) > 0 {
+			want[side] = true
+		}
+	}
+	return c.both(ctx, b, want, func(ctx context.Context, k controller) error {
+		if err := k.copies(ctx, actionsOf(p.Actions[k.side], merge.Copy)); err != nil {
+			return err
+		}
+		return k.flags(ctx, actionsOf(p.Actions[k.side], merge.SetFlags))
+	})
+}
+
+// moveAll moves a mailbox's messages, one side after the other. The destination is opened before and closed again, so that no handle is waited for while another is held.
+func (c *cycle) moveAll(ctx context.Context, b *box, p *merge.MailboxPlan) error {
+	for _, side := range merge.Sides {
+		byTarget := map[string][]merge.Action{}
+		var order []string
+		for _, a := range actionsOf(p.Actions[side], merge.Move) {
+			if byTarget[a.To] == nil {
+				order = append(order, a.To)
+			}
+			byTarget[a.To] = append(byTarget[a.To], a)
+		}
+		for _, to := range order {
+			if err := c.moveTo(ctx, b, side, to, byTarget[to]); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// deleteAll deletes a mailbox's messages, both sides at the same time.
+func (c *cycle) deleteAll(ctx context.Context, b *box, p *merge.MailboxPlan) error {
+	return c.both(ctx, b, [2]bool{true, true}, func(ctx context.Context, k controller) error {
+		return k.deletions(ctx, actionsOf(p.Actions[k.side], merge.Delete))
+	})
+}
+
+// commitCursors commits the cursors of the observed sides whose every change is applied or recorded. A side that was written to must be
+// looked at again first: what others changed meanwhile must not be skipped.
+func (c *cycle) commitCursors(ctx context.Context) error {
+	return c.eachBox(ctx, func(*box) bool { return true }, func(ctx context.Context, b *box) error {
+		var ops []logstate.Op
+		for _, side := range merge.Sides {
+			s := b.seen[side]
+			b.seen[side] = nil
+			switch {
+			case b.undone.Load():
+				b.look = [2]bool{true, true}
+			case b.wrote[side].Load():
+				b.look[side] = true
+			case s == nil || b.blocked || s.cursor == "" || s.cursor == b.cursor[side]:
+			default:
+				ops = append(ops, logstate.Op{Kind: logstate.SetCursor, Side: side, Cursor: s.cursor})
+				b.cursor[side] = s.cursor
+			}
+		}
+		if len(ops) == 0 {
+			return nil
+		}
+		if err := c.logs.Commit(ctx, b.num, ops); err != nil {
+			return fmt.Errorf("commit cursors: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,418 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"driftless/drivers"
+	"driftless/logstate"
+	"driftless/merge"
+)
+
+const (
+	// A batch of copies is bounded by both: it is what memory holds, and what one intent covers.
+	batchMessages = 128
+	batchBytes    = 4 << 20
+	// unknownSize is what a message counts whose size is not known yet.
+	unknownSize = 32 << 10
+	// batchChanges bounds batches of flag changes, moves and deletions.
+	batchChanges = 1000
+)
+
+// controller applies to one store (the target) what changed on the other side (the source), in one mailbox. It writes the log of the
+// source side: "changes that came from there".
+type controller struct {
+	c      *cycle
+	b      *box
+	side   merge.Side // of the target
+	target drivers.Mailbox
+	source drivers.Mailbox
+}
+
+// pausing reports whether no further batch should begin: the cycle was interrupted, or others wait for the lock.
+func (k controller) pausing() bool {
+	if k.c.stop.Err() != nil || k.c.expired() {
+		k.b.undone.Store(true)
+		return true
+	}
+	return false
+}
+
+// letter is a message between its two stores.
+type letter struct {
+	action  merge.Action
+	content drivers.Content
+	date    time.Time
+}
+
+// copies appends copies of source messages to the target. While one batch is written the next one is read.
+func (k controller) copies(ctx context.Context, actions []merge.Action) error {
+	if len(actions) == 0 {
+		return nil
+	}
+	batches := make(chan []letter)
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(batches)
+		for len(actions) > 0 && !k.pausing() {
+			n := batchSize(actions)
+			letters, err := k.collect(gctx, actions[:n])
+			if err != nil {
+				discard(letters)
+				return err
+			}
+			actions = actions[n:]
+			select {
+			case batches <- letters:
+			case <-gctx.Done():
+				discard(letters)
+				return gctx.Err()
+			}
+		}
+		return nil
+	})
+	g.Go(func() error {
+		for letters := range batches {
+			err := k.deliver(gctx, letters)
+			discard(letters)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// batchSize returns how many of the actions make the next batch: at least one.
+func batchSize(actions []merge.Action) int {
+	var bytes int64
+	for i, a := range actions {
+		size := a.New.Identity.Size
+		if size <= 0 {
+			size = unknownSize
+		}
+		bytes += size
+		if i > 0 && (i >= batchMessages || bytes > batchBytes) {
+			return i
+		}
+	}
+	return len(actions)
+}
+
+func discard(letters []letter) {
+	for _, l := range letters {
+		_ = l.content.Close() // a spool file that cannot be removed loses no mail
+	}
+}
+
+// collect fetches the messages of a batch from the source. One that is gone is left to the next round; one that cannot be read is quarantined.
+func (k controller) collect(ctx context.Context, actions []merge.Action) ([]letter, error) {
+	from := k.side.Other()
+	ids := make([]merge.ID, len(actions))
+	index := make(map[merge.ID]int, len(actions))
+	for i, a := range actions {
+		ids[i] = a.New.ID[from]
+		index[ids[i]] = i
+	}
+	letters := make([]letter, len(actions))
+	var bad []logstate.Op
+	err := k.source.Fetch(ctx, ids, func(f drivers.Fetched) error {
+		i, ok := index[f.ID]
+		if !ok || letters[i].content != nil {
+			if f.Content != nil {
+				return f.Content.Close()
+			}
+			return nil
+		}
+		a := actions[i]
+		if f.Err == nil {
+			id, content, err := digest(f.Content)
+			if err == nil {
+				a.New.Identity, a.New.Content = id, content
+				letters[i] = letter{action: a, content: f.Content, date: f.Date}
+				return nil
+			}
+			f.Err = errors.Join(err, f.Content.Close())
+		}
+		if drivers.ReachOf(f.Err) == drivers.ReachStore && ctx.Err() != nil {
+			return f.Err
+		}
+		bad = append(bad, logstate.Op{Kind: logstate.PutHalf, Half: k.quarantine(a, "cannot be read: "+f.Err.Error(), drivers.RetryOf(f.Err))})
+		k.sayQuarantined(f.ID, "cannot be read", f.Err)
+		delete(index, f.ID)
+		return nil
+	})
+	got := letters[:0]
+	for i, l := range letters {
+		if l.content != nil {
+			got = append(got, l)
+		} else if _, gone := index[ids[i]]; gone {
+			k.b.undone.Store(true)
+		}
+	}
+	if err != nil {
+		return got, fmt.Errorf("fetch from the %s: %w", from, err)
+	}
+	if len(bad) > 0 {
+		if err := k.c.logs.Commit(ctx, k.b.num, bad); err != nil {
+			return got, fmt.Errorf("commit quarantined messages: %w", err)
+		}
+	}
+	return got, nil
+}
+
+// quarantine returns the half-pair of a message that cannot be copied.
+func (k controller) quarantine(a merge.Action, note string, class drivers.Retry) merge.Half {
+	from := k.side.Other()
+	tries := 1
+	if a.Half != nil {
+		tries = a.Half.Tries + 1
+	}
+	now := k.c.acc.Now()
+	return merge.Half{
+		Side: from, ID: a.New.ID[from], Base: a.New.Base[from], Reason: merge.Quarantined, Identity: a.New.Identity, Content: a.New.Content,
+		Since: now.UnixMilli(), Tries: tries, Note: note, Retry: retryAt(now, class, tries),
+	}
+}
+
+// retryAt says when a quarantined message is tried again: soon at first, then less and less often; after a final refusal once a week,
+// for servers are reconfigured.
+func retryAt(now time.Time, class drivers.Retry, tries int) int64 {
+	if class == drivers.RetryNever {
+		return now.Add(7 * 24 * time.Hour).UnixMilli()
+	}
+	wait := min(15*time.Minute<<min(tries, 10), 24*time.Hour)
+	return now.Add(wait).UnixMilli()
+}
+
+func (k controller) sayQuarantined(id merge.ID, what string, err error) {
+	k.c.rep.problem(Problem{Kind: ProblemQuarantined, Mailbox: k.b.name(), Side: k.side.Other(), ID: id, Count: 1,
+		Text: fmt.Sprintf("%s message %s %s: %v; it is set aside and tried again later", k.side.Other(), id, what, err)})
+}
+
+// deliver logs the intents of a batch, appends it to the target and logs the outcomes.
+func (k controller) deliver(ctx context.Context, letters []letter) error {
+	if len(letters) == 0 {
+		return nil
+	}
+	mark, err := k.target.Mark(ctx)
+	if err != nil {
+		return fmt.Errorf("mark the %s: %w", k.side, err)
+	}
+	in := logstate.Intent{Target: k.side, Mailbox: k.b.num, Time: k.c.acc.Now().UnixMilli(), Mark: string(mark)}
+	msgs := make([]drivers.Append, len(letters))
+	for i, l := range letters {
+		e := logstate.Effect{Kind: logstate.EffectCopy, New: l.action.New, Reserved: k.target.Reserve(), Tries: 1}
+		if h := l.action.Half; h != nil {
+			e.HasHalf, e.HalfSide, e.HalfID, e.Tries = true, h.Side, h.ID, h.Tries+1
+		}
+		in.Effects = append(in.Effects, e)
+		msgs[i] = drivers.Append{Reserved: e.Reserved, Flags: l.action.New.Base[k.side], Date: l.date, Content: l.content}
+	}
+	return k.effect(ctx, in, merge.Copy, func() ([]logstate.Result, error) {
+		appended, err := k.target.Append(ctx, msgs)
+		results := make([]logstate.Result, len(letters))
+		for i := range results {
+			results[i] = logstate.Result{Status: logstate.NotDone}
+			if i < len(appended) {
+				results[i] = k.appendResult(letters[i].action, appended[i])
+			} else if err != nil {
+				// The driver did not say what became of it: it may be on its way.
+				results[i] = logstate.Result{Status: logstate.Doubt}
+			}
+		}
+		var bytes int64
+		for i, r := range results {
+			if r.Status == logstate.Done {
+				bytes += letters[i].content.Size()
+			}
+		}
+		k.c.rep.did(k.b, k.side, merge.Copy, 0, bytes)
+		return results, err
+	})
+}
+
+// appendResult turns a driver's answer into what the log says.
+func (k controller) appendResult(a merge.Action, res drivers.Appended) logstate.Result {
+	switch {
+	case res.Err == nil && res.ID != "":
+		return logstate.Result{Status: logstate.Done, ID: res.ID, Flags: res.Flags}
+	case res.Err == nil, errors.Is(res.Err, drivers.ErrUnknown):
+		// Either way the message is found by content among what arrived since the mark.
+		return logstate.Result{Status: logstate.Doubt}
+	case drivers.ReachOf(res.Err) == drivers.ReachMessage && drivers.RetryOf(res.Err) != drivers.RetryNow:
+		h := k.quarantine(a, "refused: "+res.Err.Error(), drivers.RetryOf(res.Err))
+		k.sayQuarantined(h.ID, "was refused", res.Err)
+		return logstate.Result{Status: logstate.Refused, Note: h.Note, Retry: h.Retry}
+	default:
+		return logstate.Result{Status: logstate.NotDone}
+	}
+}
+
+// effect is the frame of every batch: intent, effect, outcome. The outcome is logged even when the effect failed, and the
+// effect's error comes back after it.
+func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.Kind, run func() ([]logstate.Result, error)) error {
+	batch, err := k.c.logs.Begin(ctx, in)
+	if err != nil {
+		return fmt.Errorf("log intents: %w", err)
+	}
+	k.b.wrote[k.side].Store(true)
+	results, effectErr := run()
+	done := 0
+	for _, r := range results {
+		switch r.Status {
+		case logstate.Done:
+			done++
+		case logstate.Doubt, logstate.NotDone:
+			k.b.undone.Store(true)
+		case logstate.Refused:
+		}
+	}
+	k.c.rep.did(k.b, k.side, kind, done, 0)
+	out := logstate.Outcome{Time: k.c.acc.Now().UnixMilli(), Results: results}
+	// The effect has happened: its outcome is logged even if the cycle is being torn down.
+	if err := k.c.logs.Finish(context.WithoutCancel(ctx), batch, out); err != nil {
+		return errors.Join(effectErr, fmt.Errorf("log outcomes: %w", err))
+	}
+	if effectErr != nil {
+		return fmt.Errorf("%s on the %s: %w", kind, k.side, effectErr)
+	}
+	return nil
+}
+
+// each runs f over batches of actions until they end or the cycle pauses.
+func (k controller) each(actions []merge.Action, f func([]merge.Action) error) error {
+	for len(actions) > 0 && !k.pausing() {
+		n := min(len(actions), batchChanges)
+		if err := f(actions[:n]); err != nil {
+			return err
+		}
+		actions = actions[n:]
+	}
+	return nil
+}
+
+// flags changes flags on the target.
+func (k controller) flags(ctx context.Context, actions []merge.Action) error {
+	return k.each(actions, func(actions []merge.Action) error {
+		in := logstate.Intent{Target: k.side, Mailbox: k.b.num, Time: k.c.acc.Now().UnixMilli()}
+		changes := make([]drivers.FlagChange, len(actions))
+		for i, a := range actions {
+			in.Effects = append(in.Effects, logstate.Effect{Kind: logstate.EffectFlags, Old: a.Old, New: a.New, Now: a.Now, Add: a.Add, Remove: a.Remove})
+			changes[i] = drivers.FlagChange{ID: a.Old.ID[k.side], Add: a.Add, Remove: a.Remove}
+		}
+		return k.effect(ctx, in, merge.SetFlags, func() ([]logstate.Result, error) {
+			done, err := k.target.SetFlags(ctx, changes)
+			results := make([]logstate.Result, len(actions))
+			for i := range results {
+				results[i] = logstate.Result{Status: logstate.NotDone}
+				if i < len(done) && done[i].Err == nil {
+					results[i] = logstate.Result{Status: logstate.Done, Flags: done[i].Flags}
+				}
+			}
+			return results, err
+		})
+	})
+}
+
+// deletions expunges on the target what is gone on the source, after asking the source once more for just these messages.
+func (k controller) deletions(ctx context.Context, actions []merge.Action) error {
+	from := k.side.Other()
+	return k.each(actions, func(actions []merge.Action) error {
+		gone := map[merge.ID]bool{}
+		ids := make([]merge.ID, 0, len(actions))
+		for _, a := range actions {
+			ids = append(ids, a.Old.ID[from])
+		}
+		err := k.source.Look(ctx, ids, func(e drivers.Entry) error {
+			gone[e.ID] = e.Gone
+			return nil
+		})
+		if err != nil {
+			return fmt.Errorf("ask the %s once more before deleting: %w", from, err)
+		}
+		in := logstate.Intent{Target: k.side, Mailbox: k.b.num, Time: k.c.acc.Now().UnixMilli()}
+		var removals []drivers.Removal
+		for _, a := range actions {
+			if !gone[a.Old.ID[from]] {
+				k.b.undone.Store(true)
+				continue
+			}
+			in.Effects = append(in.Effects, logstate.Effect{Kind: logstate.EffectDelete, Old: a.Old, Now: a.Now})
+			removals = append(removals, drivers.Removal{ID: a.Old.ID[k.side], Seen: a.Now})
+		}
+		if len(removals) == 0 {
+			return nil
+		}
+		return k.effect(ctx, in, merge.Delete, func() ([]logstate.Result, error) {
+			errs, err := k.target.Expunge(ctx, removals)
+			results := make([]logstate.Result, len(removals))
+			for i := range results {
+				results[i] = logstate.Result{Status: logstate.NotDone}
+				if i < len(errs) && (errs[i] == nil || errors.Is(errs[i], drivers.ErrGone)) {
+					results[i] = logstate.Result{Status: logstate.Done}
+				} else if i < len(errs) && !errors.Is(errs[i], drivers.ErrChanged) {
+					k.c.rep.problem(Problem{Kind: ProblemNote, Mailbox: k.b.name(), Side: k.side, ID: removals[i].ID, Text: errs[i].Error()})
+				}
+			}
+			return results, err
+		})
+	})
+}
+
+// moveTo moves messages of a mailbox to another mailbox of the same side. What the store does not tell is found by content in the next round.
+func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, actions []merge.Action) error {
+	dest := c.byName(to)
+	if dest == nil || dest.err != nil {
+		b.undone.Store(true)
+		return nil
+	}
+	var want [2]bool
+	want[side] = true
+	d, err := c.openBox(ctx, dest, want)
+	if err != nil {
+		return err
+	}
+	mark, err := d[side].Mark(ctx)
+	d.close()
+	if err != nil {
+		return fmt.Errorf("mark %q on the %s: %w", dest.names[side], side, err)
+	}
+	h, err := c.openBox(ctx, b, want)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	k := controller{c: c, b: b, side: side, target: h[side]}
+	return k.each(actions, func(actions []merge.Action) error {
+		in := logstate.Intent{Target: side, Mailbox: b.num, Time: c.acc.Now().UnixMilli(), MarkTo: string(mark)}
+		ids := make([]merge.ID, len(actions))
+		for i, a := range actions {
+			e := logstate.Effect{Kind: logstate.EffectMove, Old: a.Old, New: a.New, Now: a.Now, To: dest.num, Tries: 1}
+			if a.Half != nil {
+				e.HasHalf, e.HalfSide, e.HalfID = true, a.Half.Side, a.Half.ID
+			}
+			in.Effects = append(in.Effects, e)
+			ids[i] = a.Old.ID[side]
+		}
+		dest.wrote[side].Store(true)
+		return k.effect(ctx, in, merge.Move, func() ([]logstate.Result, error) {
+			moved, err := k.target.Move(ctx, ids, dest.names[side])
+			results := make([]logstate.Result, len(actions))
+			for i := range results {
+				results[i] = logstate.Result{Status: logstate.NotDone}
+				if i < len(moved) && moved[i].Err == nil && moved[i].ID != "" {
+					results[i] = logstate.Result{Status: logstate.Done, ID: moved[i].ID}
+				} else {
+					dest.undone.Store(true)
+				}
+			}
+			return results, err
+		})
+	})
+}

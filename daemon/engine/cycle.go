@@ -1,0 +1,331 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"driftless/drivers"
+	"driftless/logstate"
+	"driftless/merge"
+)
+
+const (
+	// maxRounds bounds how often one cycle looks again while somebody keeps changing a mailbox; the rest is left to the next cycle.
+	maxRounds = 10
+	// lockHold is how long a cycle keeps the account's lock before it gives others a chance.
+	lockHold = 30 * time.Second
+	// finishGrace is how long a running batch may go on after the cycle was interrupted.
+	finishGrace = 10 * time.Second
+)
+
+// states is what a cycle reads of the logs: an Account, or a View when nothing may be written.
+type states interface {
+	Mailboxes() []logstate.Summary
+	State(m logstate.Mailbox) (*logstate.State, error)
+	StoreIdentity(side merge.Side) string
+}
+
+// cycle is one run of Sync. Its fields are set in order by run and then only read, but for boxes, each of which is worked on by one
+// goroutine at a time.
+type cycle struct {
+	acc    Account
+	req    Request
+	rep    *reporter
+	stop   context.Context   // cancelled when the cycle is to end at the next batch boundary
+	logs   *logstate.Account // nil in a dry run
+	states states
+	stores [2]drivers.Store
+	boxes  []*box
+	began  time.Time // when the lock was taken
+	hold   [2]string // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
+	moved  bool      // the first round is over
+	said   map[saidKey]bool
+}
+
+// Sync runs one cycle. The error is nil when the cycle came to its end, whatever is in Report.Problems; otherwise it says why the account
+// could not be synced at all, or wraps context.Canceled when it was interrupted. The report is valid either way.
+func Sync(ctx context.Context, acc Account, req Request, observe func(Event)) (Report, error) {
+	acc = acc.withDefaults()
+	c := &cycle{acc: acc, req: req, rep: newReporter(acc.Name, observe), stop: ctx}
+	start := acc.Now()
+
+	// A batch that runs when the cycle is interrupted is finished, within bounds: what is half done costs a settlement later.
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	unhook := context.AfterFunc(ctx, func() {
+		t := time.NewTimer(finishGrace)
+		defer t.Stop()
+		select {
+		case <-t.C:
+			cancel()
+		case <-work.Done():
+		}
+	})
+	defer unhook()
+
+	err := c.run(work)
+	if err == nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", context.Cause(ctx))
+	}
+	c.rep.traffic(c.stores)
+	for _, s := range c.stores {
+		if s != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}
+	if c.logs != nil {
+		err = errors.Join(err, c.logs.Close())
+	}
+	report := c.rep.finish(acc.Now().Sub(start))
+	if err != nil {
+		acc.Log.Debug("cycle ended with an error", zap.String("account", acc.Name), zap.Error(err))
+	}
+	return report, err
+}
+
+func (a Account) withDefaults() Account {
+	if a.Workers <= 0 {
+		a.Workers = 4
+	}
+	if a.Grace <= 0 {
+		a.Grace = 5 * time.Second
+	}
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.Log == nil {
+		a.Log = zap.NewNop()
+	}
+	if a.Select == nil {
+		a.Select = func(string) bool { return true }
+	}
+	return a
+}
+
+// run is the whole cycle, in the order of DESIGN's section 4.
+func (c *cycle) run(ctx context.Context) error {
+	if err := c.openLogs(); err != nil {
+		return err
+	}
+	c.rep.stage("connecting")
+	if err := c.connect(); err != nil {
+		return err
+	}
+	unlock, err := c.lockStores(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+
+	if err := c.settle(ctx); err != nil {
+		return err
+	}
+	c.rep.stage("listing")
+	if err := c.tabulate(ctx); err != nil {
+		return err
+	}
+	if err := c.checkIdentity(ctx); err != nil {
+		return err
+	}
+	if err := c.rounds(ctx); err != nil {
+		return err
+	}
+	return c.conclude(ctx)
+}
+
+// rounds observes, plans and applies until an observation leaves nothing to do.
+func (c *cycle) rounds(ctx context.Context) error {
+	for round := 1; ; round++ {
+		if c.stop.Err() != nil {
+			return nil
+		}
+		if c.expired() {
+			round = 1
+			if err := c.giveWay(); err != nil {
+				return err
+			}
+		}
+		c.rep.stage("comparing")
+		if err := c.observeAll(ctx); err != nil {
+			return err
+		}
+		plan, err := c.plan(ctx)
+		if err != nil {
+			return err
+		}
+		if c.req.DryRun {
+			c.rep.describe(plan, c)
+			return nil
+		}
+		c.rep.stage("syncing")
+		if err := c.apply(ctx, plan); err != nil {
+			return err
+		}
+		c.moved = true
+		open, wait := c.open()
+		switch {
+		case open > 0 && round >= maxRounds && !c.expired():
+			c.rep.problem(Problem{Kind: ProblemNote, Text: fmt.Sprintf("%d mailboxes keep changing; the next sync goes on with them", open)})
+			return nil
+		case open > 0:
+		case wait > 0:
+			if err := c.waitForDoubt(wait); err != nil {
+				return nil //nolint:nilerr // the only error is the interruption, which Sync reports
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+// open returns how many mailboxes must be looked at again, and how long to wait for appends in doubt if there are none.
+func (c *cycle) open() (boxes int, wait time.Duration) {
+	for _, b := range c.boxes {
+		if b.err != nil {
+			continue
+		}
+		if b.again() {
+			boxes++
+		}
+		if b.waiting > 0 {
+			wait = max(wait, c.acc.Grace)
+		}
+	}
+	return boxes, wait
+}
+
+// waitForDoubt waits until every append in doubt has been absent for its grace time.
+func (c *cycle) waitForDoubt(d time.Duration) error {
+	c.rep.event(Event{Kind: EventWaiting, Text: fmt.Sprintf("waiting %v for appends whose fate is unknown", d)})
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.stop.Done():
+		return c.stop.Err()
+	}
+	for _, b := range c.boxes {
+		if b.waiting > 0 {
+			b.look = [2]bool{true, true}
+		}
+	}
+	return nil
+}
+
+// expired reports whether the lock has been held for long enough.
+func (c *cycle) expired() bool {
+	return c.logs != nil && c.acc.Now().Sub(c.began) > lockHold
+}
+
+// giveWay releases the lock and takes it again when it has been held for long: somebody else may wait. What another process did meanwhile is found like
+// anybody's change, since the states are folded again and every mailbox is compared again.
+func (c *cycle) giveWay() error {
+	if err := c.logs.Close(); err != nil {
+		return err
+	}
+	c.logs = nil
+	if err := c.openLogs(); err != nil {
+		return err
+	}
+	return c.refold()
+}
+
+func (c *cycle) openLogs() error {
+	if c.req.DryRun {
+		v, err := logstate.OpenView(c.acc.Dir)
+		if err != nil {
+			return fmt.Errorf("read logs of account %s: %w", c.acc.Name, err)
+		}
+		c.states = v
+		if n := v.Unsettled(); n[0]+n[1] > 0 {
+			c.rep.problem(Problem{Kind: ProblemNote, Text: "an earlier sync was interrupted; a sync would first find out what became of its last steps"})
+		}
+		return nil
+	}
+	opt := c.acc.Logs
+	opt.Now = c.acc.Now
+	waiting := opt.Waiting
+	opt.Waiting = func(holder string, since time.Time) {
+		c.rep.event(Event{Kind: EventWaiting, Text: fmt.Sprintf("account %s is locked by %s since %s", c.acc.Name, holder, since.Format(time.TimeOnly))})
+		if waiting != nil {
+			waiting(holder, since)
+		}
+	}
+	logs, err := logstate.Open(c.stop, c.acc.Dir, opt)
+	if err != nil {
+		return fmt.Errorf("open logs of account %s: %w", c.acc.Name, err)
+	}
+	c.logs, c.states, c.began = logs, logs, c.acc.Now()
+	for _, r := range logs.Repairs() {
+		c.rep.repaired(r)
+	}
+	return nil
+}
+
+// connect opens both stores at the same time.
+func (c *cycle) connect() error {
+	var g errgroup.Group
+	for _, side := range merge.Sides {
+		g.Go(func() error {
+			s, err := c.acc.Open[side](c.stop)
+			if err != nil {
+				return fmt.Errorf("%s store: %w", side, err)
+			}
+			c.stores[side] = s
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// locker is what a local store offers, so that two programs of ours never meet on one Maildir.
+type locker interface {
+	Lock(ctx context.Context) (unlock func(), err error)
+}
+
+func (c *cycle) lockStores(ctx context.Context) (func(), error) {
+	var unlocks []func()
+	release := func() {
+		for _, u := range unlocks {
+			u()
+		}
+	}
+	if c.req.DryRun {
+		return release, nil
+	}
+	for _, side := range merge.Sides {
+		l, ok := c.stores[side].(locker)
+		if !ok {
+			continue
+		}
+		unlock, err := l.Lock(ctx)
+		if err != nil {
+			release()
+			return nil, fmt.Errorf("%s store: %w", side, err)
+		}
+		unlocks = append(unlocks, unlock)
+	}
+	return release, nil
+}
+
+// conclude writes a checkpoint when one is due and sums up.
+func (c *cycle) conclude(ctx context.Context) error {
+	if c.logs != nil {
+		if err := c.logs.Checkpoint(ctx, false); err != nil {
+			return fmt.Errorf("checkpoint of account %s: %w", c.acc.Name, err)
+		}
+	}
+	halves := 0
+	for _, s := range c.states.Mailboxes() {
+		if c.selected(s.Names[merge.Left]) {
+			halves += s.Halves[merge.Quarantined]
+		}
+	}
+	c.rep.quarantined(halves)
+	return nil
+}

@@ -1,0 +1,437 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"driftless/drivers"
+	"driftless/logstate"
+	"driftless/merge"
+)
+
+// baseState is the state of a mailbox as a comparison needs it.
+type baseState interface {
+	Count(side merge.Side) int
+	Pair(side merge.Side, id merge.ID) (merge.Pair, bool)
+	Half(side merge.Side, id merge.ID) (merge.Half, bool)
+	Pairs(f func(merge.Pair) bool)
+	Halves() []merge.Half
+}
+
+// noState is the state of a mailbox that is not known yet, or whose state is to be forgotten.
+type noState struct{}
+
+func (noState) Count(merge.Side) int                         { return 0 }
+func (noState) Pair(merge.Side, merge.ID) (merge.Pair, bool) { return merge.Pair{}, false }
+func (noState) Half(merge.Side, merge.ID) (merge.Half, bool) { return merge.Half{}, false }
+func (noState) Pairs(func(merge.Pair) bool)                  {}
+func (noState) Halves() []merge.Half                         { return nil }
+
+// box is one mailbox of the account during a cycle.
+type box struct {
+	num    logstate.Mailbox // 0 in a dry run that would register it
+	names  [2]string
+	known  [2]bool
+	state  baseState
+	cursor [2]string // as committed
+
+	look    [2]bool        // this side must be observed in the next round
+	seen    [2]*sight      // what was observed in this round
+	wrote   [2]atomic.Bool // something was written to this side in this round
+	undone  atomic.Bool    // an action of this round was not carried out and must be planned again
+	blocked bool           // something waits for a person: cursors stay where they are
+	waiting int            // half-pairs in doubt
+	err     error          // the mailbox failed; it is left alone for the rest of the cycle
+}
+
+// name is the mailbox's name for people: the left one.
+func (b *box) name() string { return b.names[merge.Left] }
+
+// again reports whether the mailbox must be observed once more.
+func (b *box) again() bool { return b.look[merge.Left] || b.look[merge.Right] }
+
+func (c *cycle) selected(left string) bool {
+	return c.acc.Select(left) && (c.req.Mailbox == nil || c.req.Mailbox(left))
+}
+
+func (c *cycle) byName(left string) *box {
+	for _, b := range c.boxes {
+		if b.name() == left {
+			return b
+		}
+	}
+	return nil
+}
+
+func (c *cycle) byNum(n logstate.Mailbox) *box {
+	for _, b := range c.boxes {
+		if b.num == n {
+			return b
+		}
+	}
+	return nil
+}
+
+// fail marks a mailbox as failed and says so.
+func (c *cycle) fail(b *box, err error) {
+	if b.err != nil {
+		return
+	}
+	b.err = err
+	c.rep.problem(Problem{Kind: ProblemError, Mailbox: b.name(), Text: err.Error()})
+}
+
+// row is what both listings and the logs say of one mailbox.
+type row struct {
+	names   [2]string
+	info    [2]*drivers.MailboxInfo
+	summary *logstate.Summary
+}
+
+func (r *row) exists(side merge.Side) bool { return r.info[side] != nil && !r.info[side].NoSelect }
+
+// tabulate lists both stores, pairs the mailboxes by name, creates what is missing and decides which of them may have changed.
+func (c *cycle) tabulate(ctx context.Context) error {
+	summaries := c.states.Mailboxes()
+	lists, err := c.list(ctx, summaries)
+	if err != nil {
+		return err
+	}
+	rows := c.rows(lists, summaries)
+	c.rep.mailboxes(len(rows))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(16) // registrations share their fsyncs
+	boxes := make([]*box, len(rows))
+	for i, r := range rows {
+		g.Go(func() error {
+			b, err := c.admit(gctx, r)
+			boxes[i] = b
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, b := range boxes {
+		if b != nil {
+			c.boxes = append(c.boxes, b)
+		}
+	}
+	return nil
+}
+
+// list asks both stores at the same time.
+func (c *cycle) list(ctx context.Context, summaries []logstate.Summary) (lists [2][]drivers.MailboxInfo, err error) {
+	var g errgroup.Group
+	for _, side := range merge.Sides {
+		g.Go(func() error {
+			seen := map[string]drivers.Cursor{}
+			for _, s := range summaries {
+				if s.Cursor[side] != "" && !s.Repair && !c.req.Full && c.selected(s.Names[merge.Left]) {
+					seen[s.Names[side]] = drivers.Cursor(s.Cursor[side])
+				}
+			}
+			var err error
+			if lists[side], err = c.stores[side].List(ctx, seen); err != nil {
+				return fmt.Errorf("%s store: list mailboxes: %w", side, err)
+			}
+			return nil
+		})
+	}
+	err = g.Wait()
+	return lists, err
+}
+
+// rows joins the listings by left name, in a fixed order. Names that meet are reported and left alone.
+func (c *cycle) rows(lists [2][]drivers.MailboxInfo, summaries []logstate.Summary) []*row {
+	toLeft := map[string]string{}
+	for l, r := range c.acc.Rename {
+		toLeft[r] = l
+	}
+	byLeft := map[string]*row{}
+	get := func(left string) *row {
+		r := byLeft[left]
+		if r == nil {
+			right, renamed := c.acc.Rename[left]
+			if !renamed {
+				right = left
+			}
+			r = &row{names: [2]string{left, right}}
+			byLeft[left] = r
+		}
+		return r
+	}
+	for i := range lists[merge.Left] {
+		info := &lists[merge.Left][i]
+		if !c.selected(info.Name) {
+			continue
+		}
+		if _, renamed := c.acc.Rename[info.Name]; !renamed {
+			if l, taken := toLeft[info.Name]; taken {
+				c.rep.problem(Problem{Kind: ProblemError, Mailbox: info.Name, Side: merge.Left, Text: fmt.Sprintf(
+					"left mailbox %q and the renamed %q would both be %q on the right; rename one of them", info.Name, l, info.Name)})
+				continue
+			}
+		}
+		get(info.Name).info[merge.Left] = info
+	}
+	for i := range lists[merge.Right] {
+		info := &lists[merge.Right][i]
+		left, renamed := toLeft[info.Name]
+		if !renamed {
+			left = info.Name
+			if r, taken := c.acc.Rename[left]; taken {
+				if c.selected(left) {
+					c.rep.problem(Problem{Kind: ProblemError, Mailbox: left, Side: merge.Right, Text: fmt.Sprintf(
+						"right mailbox %q has no name on the left: %q there is the right's %q; rename one of them", info.Name, left, r)})
+				}
+				continue
+			}
+		}
+		if c.selected(left) {
+			get(left).info[merge.Right] = info
+		}
+	}
+	for i := range summaries {
+		s := &summaries[i]
+		if r := byLeft[s.Names[merge.Left]]; r != nil && r.names == s.Names {
+			r.summary = s
+		}
+	}
+	out := make([]*row, 0, len(byLeft))
+	for _, name := range slices.Sorted(maps.Keys(byLeft)) {
+		if r := byLeft[name]; r.exists(merge.Left) || r.exists(merge.Right) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// admit makes a box of a row: it registers and creates what is missing. nil means that the mailbox is left alone.
+func (c *cycle) admit(ctx context.Context, r *row) (*box, error) {
+	b := &box{names: r.names, state: noState{}, look: [2]bool{true, true}}
+	if s := r.summary; s != nil {
+		b.num, b.known, b.cursor = s.Mailbox, s.Known, s.Cursor
+		if s.Repair {
+			b.cursor = [2]string{}
+		}
+	}
+	for _, side := range merge.Sides {
+		if r.exists(side) {
+			continue
+		}
+		if b.known[side] {
+			c.rep.problem(Problem{Kind: ProblemNote, Mailbox: b.name(), Side: side, Text: fmt.Sprintf(
+				"mailbox %q is missing on the %s; both sides are left alone (delete_mailboxes = \"none\"). Create it again, or delete it on the %s, too",
+				b.names[side], side, side.Other())})
+			return nil, nil
+		}
+		if !c.acc.Create[side] {
+			return nil, nil
+		}
+	}
+	if c.req.DryRun {
+		return b, c.admitDry(b, r)
+	}
+	if err := c.admitWet(ctx, b, r); err != nil {
+		return nil, err
+	}
+	if b.err == nil {
+		c.decideLook(b, r)
+	}
+	return b, nil
+}
+
+func (c *cycle) admitDry(b *box, r *row) error {
+	for _, side := range merge.Sides {
+		if !r.exists(side) {
+			c.rep.created(b, side)
+			b.look[side] = false
+		}
+	}
+	if b.num == 0 || r.summary.Repair {
+		return nil
+	}
+	st, err := c.states.State(b.num)
+	if err != nil {
+		return fmt.Errorf("state of mailbox %q: %w", b.name(), err)
+	}
+	b.state = st
+	c.decideLook(b, r)
+	for _, side := range merge.Sides {
+		b.look[side] = b.look[side] && r.exists(side)
+	}
+	return nil
+}
+
+func (c *cycle) admitWet(ctx context.Context, b *box, r *row) error {
+	if b.num == 0 {
+		num, err := c.logs.Register(ctx, b.names)
+		if err != nil {
+			return fmt.Errorf("register mailbox %q: %w", b.name(), err)
+		}
+		b.num = num
+	}
+	if r.summary != nil && r.summary.Repair {
+		c.rep.problem(Problem{Kind: ProblemNote, Mailbox: b.name(), Text: "part of what was known of this mailbox was lost with a damaged log; its messages are paired again by content"})
+		if err := c.logs.Commit(ctx, b.num, []logstate.Op{{Kind: logstate.Clear}}); err != nil {
+			return fmt.Errorf("forget mailbox %q: %w", b.name(), err)
+		}
+	}
+	for _, side := range merge.Sides {
+		if !r.exists(side) {
+			if err := c.create(ctx, b, side); err != nil {
+				return err
+			}
+			if b.err != nil {
+				return nil
+			}
+		}
+	}
+	var ops []logstate.Op
+	for _, side := range merge.Sides {
+		if !b.known[side] {
+			ops = append(ops, logstate.Op{Kind: logstate.KnownOn, Side: side})
+		}
+	}
+	if len(ops) > 0 {
+		if err := c.logs.Commit(ctx, b.num, ops); err != nil {
+			return fmt.Errorf("commit mailbox %q: %w", b.name(), err)
+		}
+		b.known = [2]bool{true, true}
+	}
+	return nil
+}
+
+// create makes a mailbox on one side, logged like every effect. A refusal fails the mailbox only.
+func (c *cycle) create(ctx context.Context, b *box, side merge.Side) error {
+	batch, err := c.logs.Begin(ctx, logstate.Intent{
+		Target: side, Mailbox: b.num, Time: c.acc.Now().UnixMilli(),
+		Effects: []logstate.Effect{{Kind: logstate.EffectCreateMailbox}},
+	})
+	if err != nil {
+		return fmt.Errorf("log the creation of mailbox %q: %w", b.name(), err)
+	}
+	status := logstate.Done
+	cerr := c.stores[side].Create(ctx, b.names[side])
+	if cerr != nil {
+		status = logstate.NotDone
+	}
+	out := logstate.Outcome{Time: c.acc.Now().UnixMilli(), Results: []logstate.Result{{Status: status}}}
+	if err := c.logs.Finish(ctx, batch, out); err != nil {
+		return fmt.Errorf("log the creation of mailbox %q: %w", b.name(), err)
+	}
+	if cerr != nil {
+		if drivers.ReachOf(cerr) == drivers.ReachStore && ctx.Err() != nil {
+			return cerr
+		}
+		c.fail(b, fmt.Errorf("create mailbox %q on the %s: %w", b.names[side], side, cerr))
+		return nil
+	}
+	b.known[side] = true
+	c.rep.created(b, side)
+	return nil
+}
+
+// decideLook clears look for the sides that are proven to be unchanged, unless something of the mailbox is open.
+func (c *cycle) decideLook(b *box, r *row) {
+	if r.summary == nil || r.summary.Repair || c.req.Full {
+		return
+	}
+	unchanged := true
+	for _, side := range merge.Sides {
+		b.look[side] = !(r.info[side] != nil && r.info[side].Unchanged && b.cursor[side] != "")
+		unchanged = unchanged && !b.look[side]
+	}
+	if r.summary.Halves[merge.InDoubt] > 0 {
+		b.look = [2]bool{true, true}
+		return
+	}
+	if unchanged && r.summary.Halves[merge.Quarantined] > 0 && c.retryDue(b) {
+		b.look = [2]bool{true, true}
+	}
+}
+
+// retryDue reports whether a quarantined message's time to be tried again has come.
+func (c *cycle) retryDue(b *box) bool {
+	st, err := c.states.State(b.num)
+	if err != nil {
+		return true // the comparison will meet the same error and report it
+	}
+	now := c.acc.Now().UnixMilli()
+	for _, h := range st.Halves() {
+		if h.Reason == merge.Quarantined && h.Retry > 0 && h.Retry <= now {
+			return true
+		}
+	}
+	return false
+}
+
+// refold reads the states of all mailboxes again after the lock was given away, and has every mailbox compared.
+func (c *cycle) refold() error {
+	summaries := map[logstate.Mailbox]logstate.Summary{}
+	for _, s := range c.states.Mailboxes() {
+		summaries[s.Mailbox] = s
+	}
+	for _, b := range c.boxes {
+		if b.err != nil {
+			continue
+		}
+		s, ok := summaries[b.num]
+		if !ok || s.Names != b.names || s.Repair {
+			c.fail(b, fmt.Errorf("the state of mailbox %q was replaced by another process; sync again", b.name()))
+			continue
+		}
+		b.cursor, b.look, b.state = s.Cursor, [2]bool{true, true}, noState{}
+	}
+	return nil
+}
+
+// identifier is what a local store offers: a marker that tells it from another directory at the same place.
+type identifier interface {
+	EnsureIdentity(ctx context.Context) (string, error)
+}
+
+// checkIdentity compares the stores with the recorded ones. While a store is not the recorded one, no deletion that it seems to show is carried out.
+func (c *cycle) checkIdentity(ctx context.Context) error {
+	for _, side := range merge.Sides {
+		store := c.stores[side]
+		now, err := store.Identity(ctx)
+		if err != nil {
+			return fmt.Errorf("%s store: identity: %w", side, err)
+		}
+		recorded := c.states.StoreIdentity(side)
+		local, isLocal := store.(identifier)
+		switch {
+		case recorded == "" && c.req.DryRun:
+		case recorded == "":
+			if isLocal {
+				if now, err = local.EnsureIdentity(ctx); err != nil {
+					return fmt.Errorf("%s store: identity: %w", side, err)
+				}
+			}
+			if now == "" {
+				continue
+			}
+			if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {
+				return fmt.Errorf("%s store: record identity: %w", side, err)
+			}
+		case now == recorded || (now == "" && !isLocal):
+		default:
+			c.hold[side] = fmt.Sprintf("the %s store (%s) is not the one that was synced before", side, store.Info().Address)
+			c.rep.problem(Problem{Kind: ProblemNote, Side: side, Text: c.hold[side] + ": what seems deleted there is not deleted on the other side"})
+			if !isLocal && !c.req.DryRun {
+				// Every mailbox notices its own new UIDVALIDITY and is paired again by content; from the next cycle on this is the store.
+				if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {
+					return fmt.Errorf("%s store: record identity: %w", side, err)
+				}
+			}
+		}
+	}
+	return nil
+}
