@@ -1,0 +1,212 @@
+package drivertest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"driftless/drivers"
+)
+
+// Fault is what happens at a point.
+type Fault uint8
+
+// The faults. All but FailAfter keep the drivers contract.
+const (
+	FailBefore    Fault = iota + 1 // nothing is done; the call fails with a connection error
+	UnknownBefore                  // nothing is done; ErrUnknown
+	UnknownAfter                   // it is done; ErrUnknown
+	FailAfter                      // it is done, but reported as failed with a plain connection error
+	DieBefore                      // the process dies before it is done: this call and all later ones fail
+	DieAfter                       // the process dies after it was done: this call and all later ones fail
+)
+
+// Faults lists all faults.
+var Faults = []Fault{FailBefore, UnknownBefore, UnknownAfter, FailAfter, DieBefore, DieAfter}
+
+// String returns a word for test names.
+func (f Fault) String() string {
+	switch f {
+	case FailBefore:
+		return "FailBefore"
+	case UnknownBefore:
+		return "UnknownBefore"
+	case UnknownAfter:
+		return "UnknownAfter"
+	case FailAfter:
+		return "FailAfter"
+	case DieBefore:
+		return "DieBefore"
+	case DieAfter:
+		return "DieAfter"
+	}
+	return "NoFault"
+}
+
+// Applies reports whether the effect happens.
+func (f Fault) Applies() bool { return f == UnknownAfter || f == FailAfter || f == DieAfter }
+
+// Dies reports whether the process dies.
+func (f Fault) Dies() bool { return f == DieBefore || f == DieAfter }
+
+// unknown reports whether the fate of an effect is reported as unknown. For one who dies it does not matter what is reported.
+func (f Fault) unknown() bool { return f != FailBefore && f != FailAfter }
+
+// ErrInjected is what every injected error is.
+var ErrInjected = errors.New("injected fault")
+
+// Plan says at which point which fault happens, and notes all points that were passed. One Plan may be given to several Stores: then the points of all of them
+// are numbered together, and when the process dies it dies for all.
+//
+// A point is one call of a driver's method or, in Append, SetFlags, Expunge and Move, one item of it. Points are numbered from 1 in the order in which they are passed. Their names are
+// like "left Append INBOX 2.3": the third item of the second Append to INBOX. When several goroutines work at once the
+// numbers may differ from run to run, the names of what one goroutine does in one mailbox do not.
+//
+// The exported fields must not be changed once a Store uses the Plan. The zero value injects nothing.
+type Plan struct {
+	At         int    // number of the point; 0 = none
+	AtName     string // name of the point; "" = none
+	Fault      Fault
+	Err        error        // cause of the injected errors beside ErrInjected
+	EveryYield bool         // each yield of Changes, Describe, Look, Fetch and Since is a point of its own, too
+	OnHit      func(string) // called with the name of the point when the fault happens, without any lock held; After faults: once the effect is done
+
+	mu     sync.Mutex
+	points []string
+	calls  map[string]int
+	hit    string
+	dead   bool
+}
+
+// Points returns the names of all points that were passed, in order.
+func (p *Plan) Points() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.points)
+}
+
+// Hit returns the name of the point where the fault happened, "" if it has not.
+func (p *Plan) Hit() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.hit
+}
+
+// Dead reports whether the process is dead.
+func (p *Plan) Dead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
+}
+
+// enter passes the points of a call of n items, or of a call as a whole with n = 0, and returns the number of the item at which
+// the fault happens, -1 if none. base names the call. The error is that of a dead process.
+func (p *Plan) enter(label, op, where string, n int) (item int, base string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	base = join(label, op, where)
+	if p.dead {
+		return -1, base, p.error(op, where, false)
+	}
+	if p.calls == nil {
+		p.calls = map[string]int{}
+	}
+	p.calls[base]++
+	base = fmt.Sprintf("%s %d", base, p.calls[base])
+	item = -1
+	if n == 0 {
+		if p.pass(base) {
+			item = 0
+		}
+		return item, base, nil
+	}
+	for i := range n {
+		if p.pass(fmt.Sprintf("%s.%d", base, i+1)) {
+			item = i
+			break // what follows is not reached
+		}
+	}
+	return item, base, nil
+}
+
+// enterYield passes the point of a yield.
+func (p *Plan) enterYield(base string, n int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.EveryYield && !p.dead && p.pass(fmt.Sprintf("%s yield %d", base, n))
+}
+
+// pass notes a point and reports whether the fault happens there. The caller holds the mutex.
+func (p *Plan) pass(name string) bool {
+	p.points = append(p.points, name)
+	if p.Fault == 0 || p.hit != "" || len(p.points) != p.At && (p.AtName == "" || name != p.AtName) {
+		return false
+	}
+	p.hit = name
+	if p.Fault.Dies() && !p.Fault.Applies() {
+		p.dead = true
+	}
+	return true
+}
+
+// strike lets the fault take place, after the effect if there is one, and returns the error of the call.
+func (p *Plan) strike(op, where string) error {
+	p.mu.Lock()
+	if p.Fault.Dies() {
+		p.dead = true
+	}
+	hit, err := p.hit, p.error(op, where, p.Fault.unknown())
+	p.mu.Unlock()
+	if p.OnHit != nil {
+		p.OnHit(hit)
+	}
+	return err
+}
+
+func (p *Plan) error(op, where string, unknown bool) error {
+	err := ErrInjected
+	if p.Err != nil {
+		err = fmt.Errorf("%w: %w", err, p.Err)
+	}
+	if unknown {
+		err = fmt.Errorf("%w: %w", drivers.ErrUnknown, err)
+	}
+	return &drivers.Error{Op: op, Where: where, Reach: drivers.ReachStore, Retry: drivers.RetryLater, Err: err}
+}
+
+func join(words ...string) string {
+	out := ""
+	for _, w := range words {
+		if w != "" && out != "" {
+			out += " "
+		}
+		out += w
+	}
+	return out
+}
+
+// Explore runs a test once without a fault, to learn its points, and then once as a subtest for each point and each of the faults. run must begin from the same
+// start each time. It gets a fresh Plan, with EveryYield as given.
+func Explore(t *testing.T, faults []Fault, everyYield bool, run func(t *testing.T, p *Plan)) {
+	t.Helper()
+	first := &Plan{EveryYield: everyYield}
+	if !t.Run("NoFault", func(t *testing.T) { run(t, first) }) {
+		return
+	}
+	if len(first.Points()) == 0 {
+		t.Error("the test passes no point")
+	}
+	for _, name := range first.Points() {
+		for _, f := range faults {
+			t.Run(fmt.Sprintf("%s %s", f, name), func(t *testing.T) {
+				p := &Plan{AtName: name, Fault: f, EveryYield: everyYield}
+				run(t, p)
+				if p.Hit() == "" {
+					t.Errorf("the point %q was not reached this time", name)
+				}
+			})
+		}
+	}
+}
