@@ -1,0 +1,10 @@
+//go:build darwin || freebsd || netbsd
+
+package maildir
+
+import "syscall"
+
+// changeTime returns the ctime in seconds and nanoseconds.
+func changeTime(st *syscall.Stat_t) (sec, nsec int64) {
+	return int64(st.Ctimespec.Sec), int64(st.Ctimespec.Nsec)
+}

@@ -1,0 +1,162 @@
+package maildir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"driftless/drivers"
+)
+
+// Store is an open Maildir tree. It implements drivers.Store.
+type Store struct {
+	root    string
+	layout  Layout
+	workers int
+	now     func() time.Time // for names and dates
+	clock   func() time.Time // what the file system's stamps are compared with
+	tick    time.Duration    // how long the kernel may give the same stamp
+	disk    disk
+	unique  unique
+
+	bytesIn, bytesOut atomic.Int64
+	// mayWrite is set by the first writing call: from then on a listing may give twins fresh names.
+	mayWrite atomic.Bool
+	// tables serializes what this process does to keyword tables; other processes are kept off by Dovecot's lock file.
+	tables sync.Mutex
+}
+
+var _ drivers.Store = (*Store)(nil)
+
+// Open opens the store at opts.Path. A missing root is an error unless opts.Create is set, which makes it, with its identity,
+// and in the maildir++ layout with the inbox. Otherwise nothing is written.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if opts.Path == "" {
+		return nil, &drivers.Error{Op: "open maildir", Reach: drivers.ReachStore, Retry: drivers.RetryNever, Err: errors.New("no path given")}
+	}
+	root, err := filepath.Abs(opts.Path)
+	if err != nil {
+		return nil, classify("open maildir", opts.Path, drivers.ReachStore, err)
+	}
+	s := &Store{root: root, layout: opts.Layout, workers: opts.Workers, now: opts.Now, clock: time.Now}
+	if s.workers <= 0 {
+		s.workers = defaultWorkers
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	// Twice the tick: the stamp is taken from a clock that may lag by one, and what is compared may be read up to one later.
+	s.tick = 2 * max(clockTick(), time.Millisecond)
+	if s.unique, err = newUnique(); err != nil {
+		return nil, classify("open maildir", root, drivers.ReachStore, err)
+	}
+	fi, err := os.Stat(root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && opts.Create:
+		if err := s.createRoot(ctx); err != nil {
+			return nil, classify("create maildir", root, drivers.ReachStore, err)
+		}
+		return s, nil
+	case err != nil:
+		return nil, classify("open maildir", root, drivers.ReachStore, err)
+	case !fi.IsDir():
+		return nil, &drivers.Error{Op: "open maildir", Where: root, Reach: drivers.ReachStore, Retry: drivers.RetryNever, Err: errors.New("it is not a directory")}
+	}
+	if opts.Create {
+		if _, err := s.EnsureIdentity(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) createRoot(ctx context.Context) error {
+	if err := s.mkdirAll(s.root); err != nil {
+		return err
+	}
+	if s.layout == MaildirPlusPlus {
+		if err := s.makeMaildir(s.root); err != nil {
+			return err
+		}
+	}
+	_, err := s.EnsureIdentity(ctx)
+	return err
+}
+
+// mkdirAll makes a directory and its parents, durably, mode 0700.
+func (s *Store) mkdirAll(path string) error {
+	fi, err := os.Stat(path)
+	if err == nil {
+		if !fi.IsDir() {
+			return fmt.Errorf("%s is not a directory", path)
+		}
+		return nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	parent := filepath.Dir(path)
+	if parent != path {
+		if err := s.mkdirAll(parent); err != nil {
+			return err
+		}
+	}
+	if err := s.disk.mkdir(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return s.disk.syncDir(parent)
+}
+
+// makeMaildir makes cur, new and tmp in an existing directory, durably. cur comes last: with it, the directory is a mailbox in whatever order a
+// crash cuts this short, and what is still missing is made by the first append.
+func (s *Store) makeMaildir(dir string) error {
+	made := false
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		err := s.disk.mkdir(dir + "/" + sub)
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		made = made || err == nil
+	}
+	if !made {
+		return nil
+	}
+	return s.disk.syncDir(dir)
+}
+
+// Info describes the store.
+func (s *Store) Info() drivers.Info {
+	info := drivers.Info{Kind: "maildir", Address: s.root, Server: "layout " + s.layout.String(), Delimiter: "/"}
+	if s.layout == FS && isMaildir(s.root) {
+		info.Notes = append(info.Notes, "the root has cur and new itself, which the fs layout leaves alone: is the layout maildir++?")
+	}
+	return info
+}
+
+// Stats returns the bytes of messages read (BytesIn) and written (BytesOut), in wire form. There are no round trips.
+func (s *Store) Stats() drivers.Stats {
+	return drivers.Stats{BytesIn: s.bytesIn.Load(), BytesOut: s.bytesOut.Load()}
+}
+
+// Ops returns what the store did to its file system since it was opened.
+func (s *Store) Ops() Ops { return s.disk.counts() }
+
+// Close releases the store. There is nothing that it holds.
+func (s *Store) Close() error { return nil }
+
+// isMaildir reports whether a directory has cur or new.
+func isMaildir(dir string) bool { return isDir(dir+"/cur") || isDir(dir+"/new") }
+
+func isDir(path string) bool {
+	fi, err := os.Stat(path)
+	return err == nil && fi.IsDir()
+}
