@@ -178,7 +178,9 @@ func (l *accountLock) Unlock() error {
 		return nil
 	}
 	var err error
-	if info, statErr := l.lock.Stat(); statErr == nil {
+	info, err1 := l.lock.Stat()
+	there, err2 := os.Stat(l.path)
+	if err1 == nil && err2 == nil && os.SameFile(info, there) {
 		err = writeHolder(l.path, []byte("\n"), info.ModTime()) // so that no waiting process is told of a holder of yesterday
 	}
 	if err := errors.Join(err, l.lock.Unlock()); err != nil {

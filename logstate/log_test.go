@@ -39,9 +39,19 @@ func testFrames(first uint64, n int) []frame {
 	return out
 }
 
+// unsynced is a file system that does not wait for the disk, so that tests can do a lot.
+type unsynced struct{ osFiles }
+
+func (unsynced) Write(path string, data []byte) error   { return os.WriteFile(path, data, 0o600) }
+func (unsynced) Truncate(path string, size int64) error { return os.Truncate(path, size) }
+func (unsynced) SyncDir(string) error                   { return nil }
+
 func mustOpen(t testing.TB, dir string, opt logOptions) (*walLog, []Repair) {
 	t.Helper()
 	opt.Name, opt.Now = "shared", testTime
+	if opt.files == nil {
+		opt.files = unsynced{}
+	}
 	l, repairs, err := openLog(dir, opt)
 	if err != nil {
 		t.Fatal(err)
