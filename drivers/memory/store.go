@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -15,6 +16,9 @@ type store struct {
 	dead   bool // the connection was lost
 	stats  drivers.Stats
 }
+
+// errInbox is why INBOX stays.
+var errInbox = errors.New("INBOX cannot be deleted")
 
 // fail returns an error with its reach and retry class.
 func fail(op, where string, reach drivers.Reach, retry drivers.Retry, err error) error {
@@ -150,6 +154,9 @@ func (s *store) Delete(ctx context.Context, name string) error {
 	}
 	if b.readOnly {
 		return fail(op, name, drivers.ReachMailbox, drivers.RetryNever, drivers.ErrReadOnly)
+	}
+	if b.name == inbox { // RFC 9051, section 6.3.5
+		return fail(op, name, drivers.ReachMailbox, drivers.RetryNever, errInbox)
 	}
 	s.srv.remove(b)
 	s.srv.counts.Effects["delete"]++
