@@ -1,0 +1,283 @@
+package imap
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"driftless/drivers"
+	"driftless/merge"
+)
+
+// fetchAtOnce is how many messages one command asks for.
+const fetchAtOnce = 500
+
+// Fetch streams messages: each goes to memory or, beyond 1 MiB, straight to a spool file, and is yielded as soon as it is complete. A command
+// asks for many messages, so there is one round trip per 500. yield must not use this store: the connection waits for it.
+func (m *mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.Fetched) error) error {
+	var validity uint32
+	var want []uint32
+	err := m.st.read(ctx, "fetch from", m.name, func(c *conn) error {
+		sel, err := m.ensure(ctx, c)
+		if err != nil {
+			return err
+		}
+		var stale []int
+		if want, stale = uids(ids, sel.validity); len(stale) > 0 {
+			return m.errStale("fetch from")
+		}
+		validity = sel.validity
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, set := range newUIDSet(want).split(fetchAtOnce) {
+		if err := m.fetchSet(ctx, validity, set, map[uint32]bool{}, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetchSet fetches one command's worth of messages; got has those that were yielded. When the server refuses or the connection breaks,
+// what did not come is asked for again; without progress, in halves, so that one bad message does not stop the others. A message that fails
+// alone, twice, while its mailbox can be selected, cannot be read.
+func (m *mailbox) fetchSet(ctx context.Context, validity uint32, set uidSet, got map[uint32]bool, yield func(drivers.Fetched) error) error {
+	for tries := 0; ; {
+		before := len(got)
+		err := m.fetchLeased(ctx, validity, set, got, yield)
+		var ye *yieldError
+		var de *drivers.Error
+		switch {
+		case errors.As(err, &ye):
+			return ye.err
+		case err == nil, errors.As(err, &de):
+			return err
+		case ctx.Err() != nil:
+			return classify("fetch from", m.name, drivers.ReachStore, context.Cause(ctx))
+		}
+		m.st.opt.Logger.Debug("fetching again after an error", zap.String("mailbox", m.name), zap.Error(err))
+		rest := set.without(got)
+		switch n := rest.count(); {
+		case n == 0:
+			return nil
+		case len(got) > before:
+			set, tries = rest, 0
+		case n > 1:
+			for _, half := range rest.split((n + 1) / 2) {
+				if err := m.fetchSet(ctx, validity, half, got, yield); err != nil {
+					return err
+				}
+			}
+			return nil
+		default:
+			if tries++; tries == 2 {
+				return yield(drivers.Fetched{ID: makeID(validity, rest[0].first), Err: unreadable(m.name, err)})
+			}
+		}
+	}
+}
+
+// fetchLeased is fetchOnce on a connection of its own. Trouble with the connection or the mailbox is a *drivers.Error, trouble with the
+// messages is not.
+func (m *mailbox) fetchLeased(ctx context.Context, validity uint32, set uidSet, got map[uint32]bool, yield func(drivers.Fetched) error) error {
+	c, err := m.st.pool.take(ctx, m.name)
+	if err != nil {
+		return err
+	}
+	defer m.st.pool.give(c)
+	sel, err := m.ensure(ctx, c)
+	if err != nil {
+		return classify("fetch from", m.name, drivers.ReachMailbox, err)
+	}
+	if sel.validity != validity {
+		return m.errStale("fetch from")
+	}
+	return m.fetchOnce(ctx, c, validity, set, got, yield)
+}
+
+// unreadable classifies the error of a single message.
+func unreadable(box string, err error) error {
+	retry := drivers.RetryLater
+	var le *literalError
+	if errors.As(err, &le) {
+		retry, err = drivers.RetryNever, fmt.Errorf("%w: %v", drivers.ErrTooBig, err)
+	}
+	return &drivers.Error{Op: "fetch a message from", Where: box, Reach: drivers.ReachMessage, Retry: retry, Err: err}
+}
+
+// fetchOnce sends one UID FETCH and yields what comes. got has the messages that were yielded.
+func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set uidSet, got map[uint32]bool, yield func(drivers.Fetched) error) error {
+	f := newFlight(cmd("UID FETCH %s (UID FLAGS INTERNALDATE BODY.PEEK[])", set))
+	var content drivers.Content
+	var spoolErr error
+	discard := func() {
+		if content != nil {
+			_ = content.Close() // it was never used
+			content = nil
+		}
+	}
+	f.body = func(r *bufio.Reader, size int64) (err error) {
+		discard()
+		content, spoolErr, err = receive(r, size, m.st.opt.SpoolDir)
+		return err
+	}
+	f.data = func(_ uint32, name string, s *scanner) error {
+		if name != "FETCH" {
+			return nil
+		}
+		it, err := c.parseFetch(s)
+		if err != nil {
+			return err
+		}
+		if !it.hasBody || it.uid == 0 || got[it.uid] || !set.contains(it.uid) {
+			discard()
+			return nil
+		}
+		out := drivers.Fetched{ID: makeID(validity, it.uid), Flags: it.flags, Date: it.date, Content: content}
+		switch {
+		case spoolErr != nil:
+			// A full disk here is not the message's fault.
+			return &drivers.Error{Op: "fetch from", Where: m.name, Reach: drivers.ReachStore, Retry: drivers.RetryLater, Err: spoolErr}
+		case content == nil && it.body != nil:
+			out.Content = drivers.Bytes(slices.Clone(it.body))
+		case content == nil:
+			out.Err = unreadable(m.name, errors.New("server has no content for this message"))
+		}
+		content = nil
+		got[it.uid] = true
+		return yielded(yield(out))
+	}
+	err := c.fly(ctx, f)
+	discard()
+	if err != nil {
+		return err
+	}
+	return f.cmds[0].refused()
+}
+
+// Describe yields sizes, dates, flags and identities. Of the message only the header fields of the identity are transferred.
+func (m *mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
+	return m.st.read(ctx, "describe messages of", m.name, func(c *conn) error {
+		sel, err := m.ensure(ctx, c)
+		if err != nil {
+			return err
+		}
+		want, stale := uids(ids, sel.validity)
+		if len(stale) > 0 {
+			return m.errStale("describe messages of")
+		}
+		for _, set := range newUIDSet(want).split(0) {
+			if err := m.describe(ctx, c, sel.validity, set.String(), set.contains, yield); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// describe yields the descriptions of a set in protocol form, of UIDs that want accepts.
+func (m *mailbox) describe(ctx context.Context, c *conn, validity uint32, set string, want func(uint32) bool, yield func(drivers.Description) error) error {
+	f := newFlight(cmd("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (%s)])", set, identityFields))
+	var got uidSet
+	f.data = func(_ uint32, name string, s *scanner) error {
+		if name != "FETCH" {
+			return nil
+		}
+		it, err := c.parseFetch(s)
+		if err != nil {
+			return err
+		}
+		if !it.hasHead || it.uid == 0 || !want(it.uid) || !got.add(it.uid) {
+			return nil
+		}
+		return yielded(yield(drivers.Description{ID: makeID(validity, it.uid), Flags: it.flags, Size: it.size, Date: it.date,
+			Identity: merge.Identity{Header: merge.HeaderIdentity(it.header), Size: it.size}}))
+	}
+	if err := c.fly(ctx, f); err != nil {
+		return err
+	}
+	return f.cmds[0].refused()
+}
+
+// Look yields the present state of these messages. The server is asked to bring its view up to date first, so what it does
+// not list is gone.
+func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
+	return m.st.read(ctx, "look at messages of", m.name, func(c *conn) error {
+		sel, err := m.ensure(ctx, c)
+		if err != nil {
+			return err
+		}
+		want, stale := uids(ids, sel.validity)
+		if len(stale) > 0 {
+			return m.errStale("look at messages of")
+		}
+		for _, set := range newUIDSet(want).split(0) {
+			now, err := c.flagsNow(ctx, set)
+			if err != nil {
+				return err
+			}
+			err = set.each(func(u uint32) error {
+				it, there := now[u]
+				return yielded(yield(drivers.Entry{ID: makeID(sel.validity, u), Gone: !there, FlagsKnown: there, Flags: it.flags, Size: -1}))
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// flagsNow returns flags and mod-sequences of a set of messages as they are now. NOOP makes the server look at the mailbox
+// again (RFC 3501, section 6.1.2), so a message that is not in the answer does not exist.
+func (c *conn) flagsNow(ctx context.Context, set uidSet) (map[uint32]item, error) {
+	items := "UID FLAGS"
+	sel, _ := c.selected()
+	if sel.modseq != 0 {
+		items += " MODSEQ"
+	}
+	f := newFlight(cmd("NOOP"), cmd("UID FETCH %s (%s)", set, items))
+	out := map[uint32]item{}
+	f.data = c.collectFlags(set, out)
+	if err := c.fly(ctx, f); err != nil {
+		return nil, err
+	}
+	if err := f.cmds[1].refused(); err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// collectFlags returns a handler that keeps the flags of the set's messages. An expunge that is announced by UID takes them out again.
+func (c *conn) collectFlags(set uidSet, out map[uint32]item) func(uint32, string, *scanner) error {
+	return func(_ uint32, name string, s *scanner) error {
+		switch name {
+		case "FETCH":
+			it, err := c.parseFetch(s)
+			if err != nil {
+				return err
+			}
+			if it.uid != 0 && it.hasFlags && set.contains(it.uid) {
+				it.header = nil
+				out[it.uid] = it
+			}
+		case "VANISHED":
+			gone, _, err := parseVanished(s)
+			if err != nil {
+				return err
+			}
+			for u := range out {
+				if gone.contains(u) {
+					delete(out, u)
+				}
+			}
+		}
+		return nil
+	}
+}
