@@ -151,12 +151,15 @@ func (m *Mailbox) deliver(id merge.ID, msg drivers.Append, kw *keywords) (place,
 	if err := kw.canHold(id, rest); err != nil {
 		return 0, merge.Flags{}, err
 	}
-	to := file{name: string(id), in: inNew}
-	if !msg.Flags.Empty() {
-		to = file{name: string(id) + infoMark + letters, in: inCur}
-	}
 	tmp := m.dir + "/tmp/" + string(id)
-	err := m.write(tmp, msg)
+	verbatim, err := m.write(tmp, msg)
+	to := file{name: string(id), in: inNew}
+	if verbatim {
+		to.name += verbatimField
+	}
+	if !msg.Flags.Empty() {
+		to = file{name: to.name + infoMark + letters, in: inCur}
+	}
 	if err == nil {
 		err = m.store.disk.rename(tmp, m.dir+"/"+to.path())
 	}
@@ -169,7 +172,6 @@ func (m *Mailbox) deliver(id merge.ID, msg drivers.Append, kw *keywords) (place,
 		return 0, merge.Flags{}, m.fail("append", err)
 	}
 	m.store.bytesOut.Add(msg.Content.Size())
-	m.note(id, &to)
 	return to.in, kw.flags(id, to.name), nil
 }
 
@@ -180,22 +182,22 @@ func (e *contentError) Error() string { return "read the content: " + e.err.Erro
 
 func (e *contentError) Unwrap() error { return e.err }
 
-// write writes the content to a new file at path, with its date, and syncs it.
-func (m *Mailbox) write(path string, msg drivers.Append) error {
+// write writes the content to a new file at path, with its date, and syncs it. verbatim reports whether the name must carry the verbatim field.
+func (m *Mailbox) write(path string, msg drivers.Append) (verbatim bool, err error) {
 	f, err := m.store.disk.create(path)
 	if errors.Is(err, fs.ErrExist) {
 		// Left over from an append under the same reserved id that was cut short; no other program uses this name.
 		if err := ignoreMissing(os.Remove(path)); err != nil {
-			return err
+			return false, err
 		}
 		f, err = m.store.disk.create(path)
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
 	err = m.store.disk.check("write", path)
 	if err == nil {
-		err = fill(f, msg.Content)
+		verbatim, err = fill(f, msg.Content)
 	}
 	if err == nil {
 		date := msg.Date
@@ -208,26 +210,30 @@ func (m *Mailbox) write(path string, msg drivers.Append) error {
 	if err == nil {
 		err = m.store.disk.syncFile(f)
 	}
-	return errors.Join(err, f.Close())
+	return verbatim, errors.Join(err, f.Close())
 }
 
-// fill writes content to an empty file: with LF if that can be undone, else as it is.
-func fill(f *os.File, content drivers.Content) error {
-	err := pour(f, content, true)
+// fill writes content to an empty file: with LF if that can be undone, else as it is. verbatim is true if the file alone does not tell which.
+func fill(f *os.File, content drivers.Content) (verbatim bool, err error) {
+	_, err = pour(f, content, true)
 	if errors.Is(err, errVerbatim) {
 		if _, err = f.Seek(0, io.SeekStart); err == nil {
 			if err = f.Truncate(0); err == nil {
-				err = pour(f, content, false)
+				var s survey
+				s, err = pour(f, content, false)
+				return s.lf > 0 && s.crlf == 0, err
 			}
 		}
 	}
-	return err
+	return false, err
 }
 
-func pour(f *os.File, content drivers.Content, convert bool) error {
+// pour copies content to a file and surveys what it was given.
+func pour(f *os.File, content drivers.Content, convert bool) (survey, error) {
+	var s survey
 	r, err := content.Open()
 	if err != nil {
-		return &contentError{err}
+		return s, &contentError{err}
 	}
 	buf := bufio.NewWriterSize(f, bufferSize)
 	var w io.Writer = buf
@@ -236,7 +242,7 @@ func pour(f *os.File, content drivers.Content, convert bool) error {
 		w = lf
 	}
 	src := &sourceReader{r: r}
-	n, err := io.CopyBuffer(onlyWriter{w}, src, make([]byte, bufferSize))
+	n, err := io.CopyBuffer(io.MultiWriter(w, &s), src, make([]byte, bufferSize))
 	if err == nil && n != content.Size() {
 		err = &contentError{fmt.Errorf("it has %d bytes instead of %d", n, content.Size())}
 	}
@@ -249,11 +255,8 @@ func pour(f *os.File, content drivers.Content, convert bool) error {
 	if closeErr := r.Close(); closeErr != nil && err == nil {
 		err = &contentError{closeErr}
 	}
-	return err
+	return s, err
 }
-
-// onlyWriter hides the shortcuts of a writer, so that io.CopyBuffer uses its buffer.
-type onlyWriter struct{ io.Writer }
 
 // sourceReader marks the errors of what it reads from.
 type sourceReader struct{ r io.Reader }

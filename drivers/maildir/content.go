@@ -17,8 +17,8 @@ const inMemory = 1 << 20
 const bufferSize = 64 << 10
 
 // toWire returns the wire form of a small file.
-func toWire(disk []byte) []byte {
-	if bytes.Contains(disk, []byte("\r\n")) {
+func toWire(disk []byte, verbatim bool) []byte {
+	if verbatim || bytes.Contains(disk, []byte("\r\n")) {
 		return disk
 	}
 	n := bytes.Count(disk, []byte{'\n'})
@@ -42,6 +42,8 @@ type survey struct {
 	lf   int64
 	crlf int64 // those of the LFs that follow a CR
 	last byte
+	// marked is set when the name of the file says that it is to be sent as it is.
+	marked bool
 }
 
 // Write takes the next bytes of the file. It never fails.
@@ -68,7 +70,7 @@ func (s *survey) wireSize() int64 {
 }
 
 // verbatim reports whether the file is sent as it is.
-func (s *survey) verbatim() bool { return s.crlf > 0 }
+func (s *survey) verbatim() bool { return s.marked || s.crlf > 0 }
 
 // fileContent is the content of a message that stays in its file; the open file keeps it reachable whatever happens to its name.
 type fileContent struct {
@@ -77,7 +79,7 @@ type fileContent struct {
 }
 
 // contentOf returns the content of an open message file, which it takes over, also when it fails.
-func contentOf(f *os.File, size int64) (drivers.Content, error) {
+func contentOf(f *os.File, size int64, verbatim bool) (drivers.Content, error) {
 	if size <= inMemory {
 		// One byte more than was promised, to see that the file grew beyond what memory may hold.
 		data, err := io.ReadAll(io.LimitReader(f, inMemory+1))
@@ -87,9 +89,9 @@ func contentOf(f *os.File, size int64) (drivers.Content, error) {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
-		return drivers.Bytes(toWire(data)), nil
+		return drivers.Bytes(toWire(data, verbatim)), nil
 	}
-	c := &fileContent{f: f}
+	c := &fileContent{f: f, survey: survey{marked: verbatim}}
 	if _, err := io.CopyBuffer(&c.survey, onlyReader{f}, make([]byte, bufferSize)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -14,8 +14,8 @@
 // can name are kept when a file is renamed. The date is the file's modification time, in seconds.
 //
 // Lines end in LF on disk and in CRLF on the wire. Content in which every LF follows a CR and no CR stands alone is stored with LF; any other is stored as
-// it is. A file that has a CRLF anywhere is sent as it is, in any other each LF becomes CRLF. So everything comes back byte for byte, except content
-// that has bare LF and no CRLF at all, which comes back with CRLF.
+// it is. A file that has a CRLF anywhere is sent as it is, in any other each LF becomes CRLF. Content with bare LF and no CRLF at all would come back
+// changed by that rule, so its file name gets the field ",E=v", which means "as it is" and stays with the file when clients rename it.
 //
 // # Invariants
 //

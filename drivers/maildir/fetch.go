@@ -66,22 +66,30 @@ func (m *Mailbox) table() *keywords {
 
 // warm makes sure that there is a listing to take hints from.
 func (m *Mailbox) warm(ctx context.Context, ids []merge.ID) error {
+	if err := m.store.usable(ctx); err != nil {
+		return err
+	}
 	m.mu.Lock()
 	cold := m.last == nil
 	m.mu.Unlock()
 	if !cold || len(ids) == 0 {
-		return ctx.Err()
+		return nil
 	}
 	_, err := m.locate(ctx, ids)
 	return err
 }
 
 // each opens the messages one after the other and gives them to use, which takes over the file. What is gone is left out.
-func (m *Mailbox) each(ctx context.Context, ids []merge.ID, use func(id merge.ID, f *os.File, fi fs.FileInfo, flags merge.Flags, err error) error) error {
+func (m *Mailbox) each(ctx context.Context, ids []merge.ID, use func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error) error {
 	if err := m.warm(ctx, ids); err != nil {
 		return err
 	}
+	done := make(map[merge.ID]bool, len(ids))
 	for _, id := range ids {
+		if done[id] {
+			continue
+		}
+		done[id] = true
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -104,7 +112,7 @@ func (m *Mailbox) each(ctx context.Context, ids []merge.ID, use func(id merge.ID
 				f = nil
 			}
 		}
-		if err := use(id, f, fi, flags, err); err != nil {
+		if err := use(id, f, fi, where, flags, err); err != nil {
 			return err
 		}
 	}
@@ -113,12 +121,12 @@ func (m *Mailbox) each(ctx context.Context, ids []merge.ID, use func(id merge.ID
 
 // Fetch yields the messages with their content, one after the other. Content above a megabyte stays in its file, which is held open.
 func (m *Mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.Fetched) error) error {
-	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, flags merge.Flags, err error) error {
+	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error {
 		if err != nil {
 			return yield(drivers.Fetched{ID: id, Err: err})
 		}
 		out := drivers.Fetched{ID: id, Flags: flags, Date: dateOf(fi)}
-		out.Content, err = contentOf(f, fi.Size())
+		out.Content, err = contentOf(f, fi.Size(), isVerbatim(where.name))
 		if err != nil {
 			return yield(drivers.Fetched{ID: id, Err: m.failMessage("read message", err)})
 		}
@@ -131,13 +139,13 @@ func (m *Mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.
 // read is yielded without identity and with the size -1, as the store cannot tell them.
 func (m *Mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
 	buf := make([]byte, bufferSize)
-	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, flags merge.Flags, err error) error {
+	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error {
 		out := drivers.Description{ID: id, Flags: flags, Size: -1}
 		if err != nil {
 			return yield(out)
 		}
 		out.Date = dateOf(fi)
-		identity, size, err := identify(f, buf)
+		identity, size, err := identify(f, isVerbatim(where.name), buf)
 		if err = errors.Join(err, f.Close()); err == nil {
 			out.Identity, out.Size = identity, size
 			m.store.bytesIn.Add(size)
@@ -147,9 +155,9 @@ func (m *Mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drive
 }
 
 // identify reads a message file and returns its identity and the size of its wire form.
-func identify(r io.Reader, buf []byte) (merge.Identity, int64, error) {
+func identify(r io.Reader, verbatim bool, buf []byte) (merge.Identity, int64, error) {
 	digest := merge.NewDigest()
-	var s survey
+	s := survey{marked: verbatim}
 	header := true
 	for {
 		n, err := r.Read(buf)

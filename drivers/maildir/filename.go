@@ -39,6 +39,17 @@ func splitName(file string) (base, letters, more string, has bool) {
 	return base, letters, more, true
 }
 
+// verbatimField, among the fields of a name, says that the content is sent as it is. Only content with bare LF and no CRLF needs
+// it, to be told from content whose CRLF was shortened.
+const verbatimField = ",E=v"
+
+// isVerbatim reports whether a file name has the verbatim field.
+func isVerbatim(file string) bool {
+	base, _, _, _ := splitName(file)
+	_, fields, _ := strings.Cut(base, ",")
+	return strings.Contains(","+fields+",", verbatimField+",")
+}
+
 // systemLetters is in the order of the letters, as the Maildir specification wants them.
 var systemLetters = [...]struct {
 	letter byte

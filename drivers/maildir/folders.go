@@ -26,7 +26,7 @@ func (s *Store) graveyard() string {
 
 // Create makes a mailbox, and the directories above it, durably, with mode 0700. It succeeds when the mailbox exists.
 func (s *Store) Create(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	s.mayWrite.Store(true)
@@ -61,7 +61,7 @@ func (s *Store) touch(path string) error {
 // Rename renames a mailbox and its children. The inbox cannot be renamed. ErrNoMailbox if there is neither a mailbox nor a parent
 // of that name, ErrExists if there is one of the new name.
 func (s *Store) Rename(ctx context.Context, from, to string) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	s.mayWrite.Store(true)
@@ -178,7 +178,7 @@ func missingMailbox(err error) error {
 
 // Delete removes a mailbox and its messages, not its children. The inbox cannot be deleted. Links are removed, never followed.
 func (s *Store) Delete(ctx context.Context, name string) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return err
 	}
 	s.mayWrite.Store(true)

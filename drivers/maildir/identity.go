@@ -20,7 +20,7 @@ const markerHead = "driftless-store 1 "
 
 // Identity returns the id in the store's marker file, "" if it has none yet. It writes nothing.
 func (s *Store) Identity(ctx context.Context) (string, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
 	id, err := s.readMarker()
@@ -48,7 +48,7 @@ func (s *Store) readMarker() (string, error) {
 
 // EnsureIdentity returns the store's identity and makes one, durably, if there is none. It tells the store that this run may write.
 func (s *Store) EnsureIdentity(ctx context.Context) (string, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return "", err
 	}
 	s.mayWrite.Store(true)

@@ -34,7 +34,7 @@ func (s *Store) Open(ctx context.Context, name string) (drivers.Mailbox, error) 
 }
 
 func (s *Store) open(ctx context.Context, name string) (*Mailbox, error) {
-	if err := ctx.Err(); err != nil {
+	if err := s.usable(ctx); err != nil {
 		return nil, err
 	}
 	dir, err := s.dirOf(name)
@@ -66,14 +66,26 @@ func (s *Store) open(ctx context.Context, name string) (*Mailbox, error) {
 // Name returns the name of the mailbox.
 func (m *Mailbox) Name() string { return m.name }
 
-// Status returns the count of the last listing (0 before the first) and what the mailbox can hold: any keyword.
+// Status returns the count of the last listing and what the mailbox can hold: any keyword. Before the first listing the directories are read
+// once, without the proof that nothing was missed while others changed them; the count is 0 if that fails.
 func (m *Mailbox) Status() drivers.Status {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	st := drivers.Status{ReadOnly: m.readOnly, NewKeywords: true, Reserves: true}
-	if m.last != nil {
-		st.Messages = len(m.last.entries)
+	m.mu.Lock()
+	last := m.last
+	m.mu.Unlock()
+	if last == nil {
+		s, err := m.pass(context.Background())
+		if err != nil {
+			return st
+		}
+		m.mu.Lock()
+		if m.last == nil {
+			m.last = s
+		}
+		m.mu.Unlock()
+		last = s
 	}
+	st.Messages = len(last.entries)
 	return st
 }
 
@@ -110,7 +122,7 @@ func (m *Mailbox) stamps() (stamps, error) {
 
 // writable prepares a writing call: the store learns that this run may write, and a read-only mailbox is refused.
 func (m *Mailbox) writable(ctx context.Context, op string) error {
-	if err := ctx.Err(); err != nil {
+	if err := m.store.usable(ctx); err != nil {
 		return err
 	}
 	if m.readOnly {

@@ -13,7 +13,7 @@ import (
 // Delta. Sizes and dates are not told (see Describe). A mailbox that others change too fast is an error with RetryNow. The
 // disappearance of a whole cur or new directory is an error, not the disappearance of its messages.
 func (m *Mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drivers.Scope, yield func(drivers.Entry) error) (drivers.Observed, error) {
-	if err := ctx.Err(); err != nil {
+	if err := m.store.usable(ctx); err != nil {
 		return drivers.Observed{}, err
 	}
 	old, known := decodeCursor(since)
@@ -140,8 +140,8 @@ func (m *Mailbox) locate(ctx context.Context, ids []merge.ID) (*snapshot, error)
 
 // Look yields the present state of these messages.
 func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
-	if len(ids) == 0 {
-		return ctx.Err()
+	if err := m.store.usable(ctx); err != nil || len(ids) == 0 {
+		return err
 	}
 	s, err := m.locate(ctx, ids)
 	if err != nil {

@@ -28,6 +28,7 @@ type Store struct {
 	bytesIn, bytesOut atomic.Int64
 	// mayWrite is set by the first writing call: from then on a listing may give twins fresh names.
 	mayWrite atomic.Bool
+	closed   atomic.Bool
 	// tables serializes what this process does to keyword tables; other processes are kept off by Dovecot's lock file.
 	tables sync.Mutex
 }
@@ -150,8 +151,19 @@ func (s *Store) Stats() drivers.Stats {
 // Ops returns what the store did to its file system since it was opened.
 func (s *Store) Ops() Ops { return s.disk.counts() }
 
-// Close releases the store. There is nothing that it holds.
-func (s *Store) Close() error { return nil }
+// Close ends the use of the store: its methods and those of its handles that are called later fail.
+func (s *Store) Close() error {
+	s.closed.Store(true)
+	return nil
+}
+
+// usable reports why a call cannot begin: its context is over, or the store is closed.
+func (s *Store) usable(ctx context.Context) error {
+	if s.closed.Load() {
+		return &drivers.Error{Op: "use maildir", Where: s.root, Reach: drivers.ReachStore, Retry: drivers.RetryNever, Err: fs.ErrClosed}
+	}
+	return ctx.Err()
+}
 
 // isMaildir reports whether a directory has cur or new.
 func isMaildir(dir string) bool { return isDir(dir+"/cur") || isDir(dir+"/new") }

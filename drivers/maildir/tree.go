@@ -66,6 +66,9 @@ func (s *Store) readDir(path string) ([]fs.DirEntry, error) {
 // List returns all mailboxes of the tree and their parents. Unchanged is told by the times of the directories alone. A directory that cannot be read
 // is an error. Links to directories outside the root are followed, others are second names of what is listed anyway.
 func (s *Store) List(ctx context.Context, seen map[string]drivers.Cursor) ([]drivers.MailboxInfo, error) {
+	if err := s.usable(ctx); err != nil {
+		return nil, err
+	}
 	w := walker{store: s, ctx: ctx, found: make(map[string]string)}
 	var err error
 	if w.real, err = filepath.EvalSymlinks(s.root); err == nil {
