@@ -118,7 +118,7 @@ func (r *frameReader) run() error {
 	for i := first; i < len(r.segments); i++ {
 		if i > first {
 			if r.pos.Index != r.segments[i].Index {
-				return r.anomaly(r.segments[i-1], "entries are missing before the next segment, or are in both")
+				return r.anomaly(r.segments[i-1], "entries are missing before the next segment")
 			}
 			if err := r.segment(i, 0, 0); err != nil {
 				return err
@@ -171,6 +171,8 @@ func (r *frameReader) segment(i int, base int64, seen int) error {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		case err != nil:
 			return r.stop(f, last, base, off, err)
+		case !last && r.pos.Index >= r.segments[i+1].Index:
+			return r.anomaly(f, "entries that the next segment holds, too")
 		}
 		next := position{
 			Segment: f.Index, Offset: base + int64(off+n), Index: r.pos.Index + 1,

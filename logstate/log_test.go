@@ -45,6 +45,10 @@ type unsynced struct{ osFiles }
 func (unsynced) Write(path string, data []byte) error   { return os.WriteFile(path, data, 0o600) }
 func (unsynced) Truncate(path string, size int64) error { return os.Truncate(path, size) }
 func (unsynced) SyncDir(string) error                   { return nil }
+func (unsynced) Rename(from, to string) error {
+	_ = os.Remove(to) // some file systems write a file out when it replaces another
+	return os.Rename(from, to)
+}
 
 func mustOpen(t testing.TB, dir string, opt logOptions) (*walLog, []Repair) {
 	t.Helper()

@@ -61,8 +61,10 @@ func scanSegment(data []byte, first, follower uint64, epoch uint32) (segmentScan
 		switch {
 		case follower > s.Next:
 			s.lose(off, len(data), follower-s.Next, fmt.Sprintf("%v, up to the end of the segment", err))
+		case follower != 0:
+			s.lose(off, len(data), 0, fmt.Sprintf("%v, behind the last entry of the segment", err))
 		case errors.Is(err, errForeign):
-			s.lose(off, len(data), 1, err.Error())
+			s.lose(off, len(data), 1, err.Error()) // it was whole, so it took the place of one that was, too
 		default:
 			s.lose(off, len(data), 0, tornText(data[off:]))
 		}
