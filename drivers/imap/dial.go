@@ -96,15 +96,17 @@ func (st *Store) connect(ctx context.Context) (c *conn, caps capSet, preauth boo
 	} else if greeting.code == "CAPABILITY" {
 		caps = parseCaps(greeting.args, o.DisableExtensions)
 	}
-	// go-imap wants to see a greeting; the real one has been read.
-	w.pend = append(w.pend, "* OK ready\r\n"...)
+	// go-imap wants to see a greeting; the real one has been read. With capabilities in it go-imap does not ask for them.
+	w.pend = append(w.pend, "* OK [CAPABILITY IMAP4rev1] ready\r\n"...)
 	c = &conn{st: st, w: w, flags: map[string]merge.Flags{}}
 	w.track, w.status = c.tracker, c.sawStatus
 	st.greeted(greeting.text)
 	if c.client, err = client.New(w); err != nil {
+		close(w.ready)
 		return fail(err)
 	}
 	c.client.ErrorLog = quietLog{}
+	close(w.ready)
 	if !stop() {
 		c.close()
 		return fail(ctx.Err())

@@ -32,6 +32,8 @@ type wire struct {
 	track   func(num uint32, name string, s *scanner) error // sees all untagged data first; called by the reader
 	status  func(st *status)                                // sees untagged status responses
 
+	ready chan struct{} // closed when the connection is complete; until then go-imap sees only the greeting
+
 	pend []byte // for go-imap to read; used by the reader only
 	text []byte // the response being read, when it needs assembling
 	lits [][]byte
@@ -68,7 +70,7 @@ func (e *literalError) Error() string {
 }
 
 func newWire(raw net.Conn, timeout time.Duration, limit int64) *wire {
-	w := &wire{raw: raw, timeout: timeout, limit: limit}
+	w := &wire{raw: raw, timeout: timeout, limit: limit, ready: make(chan struct{})}
 	w.br = bufio.NewReaderSize((*meter)(w), 64<<10)
 	return w
 }
@@ -111,6 +113,7 @@ func (w *wire) Read(p []byte) (n int, err error) {
 		}
 	}()
 	for len(w.pend) == 0 {
+		<-w.ready
 		if err := w.next(); err != nil {
 			return 0, w.fail(err)
 		}
