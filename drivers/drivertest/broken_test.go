@@ -259,6 +259,7 @@ var bugs = map[string]broken{
 	"never quiet":      {test: "Changes/EachKind", mailbox: with(box{changes: alwaysFull})},
 	"expunges lost":    {test: "Changes/OldCursors", opt: memory.Options{Mode: memory.CondStore}},
 	"cursor too new":   {test: "Changes/DuringYield", mailbox: with(box{changes: newerCursor})},
+	"seems gone":       {test: "Changes/NoneGoneWhileFlagged", mailbox: with(edit(nil, func(o *drivers.Observed) { o.Count-- }))},
 	"no reset":         {test: "Changes/Replaced", mailbox: with(edit(nil, func(o *drivers.Observed) { o.Reset = false }))},
 	"yielded twice":    {test: "Changes/Own", mailbox: with(box{changes: twice})},
 	"yield goes on":    {test: "Changes/YieldFails", mailbox: with(box{changes: deafToYield})},

@@ -50,6 +50,12 @@ type Hand interface {
 	BumpValidity(mailbox string) error
 }
 
+// Spoiler is a Hand that can make a message unreadable, although it is still there.
+type Spoiler interface {
+	Hand
+	Spoil(mailbox string, id merge.ID) error
+}
+
 // Subject is what is tested: mailboxes of which INBOX is there and empty.
 type Subject struct {
 	Traits

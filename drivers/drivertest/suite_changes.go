@@ -25,6 +25,7 @@ var changeTests = []test{
 	{"Changes/DuringYield", testChangeDuringYield},
 	{"Changes/Replaced", testBump},
 	{"Changes/WhileOthersWrite", testWhileOthersWrite},
+	{"Changes/NoneGoneWhileFlagged", testNoneGone},
 }
 
 // wantObserved observes from an old cursor in every scope and wants, of one who knew base, to know now afterwards.
@@ -431,4 +432,52 @@ func testWhileOthersWrite(e *env) {
 			e.Errorf("%q was reported as gone, and it is there", id)
 		}
 	}
+}
+
+// testNoneGone observes while another program does nothing but set flags, which renames files in some stores: no message may ever seem to be gone.
+func testNoneGone(e *env) {
+	const name, messages, rounds = "Flagged", 100, 12
+	b := e.made(name)
+	ids := e.put(b, upTo(0, messages)...)
+	stop := make(chan struct{})
+	done := make(chan error, 1)
+	go func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := e.hand.SetFlags(name, ids[i*37%messages], MessageFlags(i/messages+i)); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	var c drivers.Cursor
+	for n := range rounds {
+		s := e.changes(b, c, drivers.Scope(n%3))
+		c = s.end.Cursor
+		if s.end.Count != messages {
+			e.Errorf("round %d: Count is %d, want %d", n, s.end.Count, messages)
+		}
+		for id, x := range s.byID {
+			if x.Gone {
+				e.Errorf("round %d: %q is reported as gone", n, id)
+			}
+		}
+		for id, x := range e.look(b, ids...) {
+			if x.Gone {
+				e.Errorf("round %d: Look reports %q as gone", n, id)
+			}
+		}
+		if n%4 == 0 {
+			if got := e.fetch(b, ids...); len(got) != messages {
+				e.Errorf("round %d: %d of %d messages are fetched", n, len(got), messages)
+			}
+		}
+	}
+	close(stop)
+	e.byHand("set flags all the time", <-done)
 }

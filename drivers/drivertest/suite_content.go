@@ -21,6 +21,7 @@ var contentTests = []test{
 	{"Content/TooBig", testTooBig},
 	{"Content/FetchGone", testFetchGone},
 	{"Content/FetchHeld", testFetchHeld},
+	{"Content/FetchUnreadable", testFetchUnreadable},
 }
 
 type oddMessage struct {
@@ -324,5 +325,33 @@ func testFetchHeld(e *env) {
 	}
 	if got := e.fetch(b, ids...); len(got) != len(ids) {
 		e.Errorf("after a fetch that ended early %d of %d messages are fetched", len(got), len(ids))
+	}
+}
+
+// testFetchUnreadable fetches a message that cannot be read among others: it has an error of its own.
+func testFetchUnreadable(e *env) {
+	spoiler, ok := e.hand.(Spoiler)
+	if !ok {
+		e.Skip("the hand cannot make a message unreadable")
+	}
+	b := e.box("INBOX")
+	ids := e.put(b, upTo(0, 5)...)
+	e.byHand("spoil", spoiler.Spoil("INBOX", ids[2]))
+	got := map[merge.ID]bool{}
+	e.ok("fetch", b.Fetch(e.ctx, ids, func(f drivers.Fetched) error {
+		got[f.ID] = f.Err == nil
+		if f.Err == nil {
+			e.wantContent("beside an unreadable message", e.read(f), numbered(slices.Index(ids, f.ID))[0].data)
+			return nil
+		}
+		if r := drivers.ReachOf(f.Err); r != drivers.ReachMessage || f.Content != nil {
+			e.Errorf("an unreadable message is an error of reach %d, with content: %v", r, f.Content != nil)
+		}
+		return nil
+	}))
+	for i, id := range ids {
+		if good, there := got[id]; !there || good != (i != 2) {
+			e.Errorf("message %d: yielded %v, readable %v", i, there, good)
+		}
 	}
 }

@@ -64,6 +64,15 @@ func testExpunge(e *env) {
 	if res := e.expunge(b); len(res) != 0 {
 		e.Error("results for no removals")
 	}
+	// The newest one goes; what comes next, even from another Store, is not taken for it.
+	e.ok("expunge", e.expunge(b, drivers.Removal{ID: ids[9], Seen: MessageFlags(9)})[0])
+	nb := e.boxOf(e.open(), "INBOX")
+	if fresh := e.put(nb, 20); slices.Contains(ids, fresh[0]) {
+		e.Errorf("id %q is given a second time", fresh[0])
+	}
+	if !e.look(b, ids[9])[ids[9]].Gone {
+		e.Error("a message that was expunged is there again")
+	}
 }
 
 // testExpungeJustThese wants other messages that are marked as deleted to stay.
@@ -229,6 +238,9 @@ func testReadOnly(e *env) {
 			err = res[0].Err
 		}
 		e.wantErr("append to a read-only mailbox", err, drivers.ErrReadOnly)
+		if r := drivers.ReachOf(err); r != drivers.ReachMailbox {
+			e.Errorf("a read-only mailbox is an error of reach %d", r)
+		}
 		for id, f := range now {
 			res, err := b.SetFlags(e.ctx, []drivers.FlagChange{{ID: id, Add: merge.NewFlags(`\Flagged`)}})
 			if err == nil {

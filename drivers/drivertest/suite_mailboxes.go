@@ -357,7 +357,11 @@ func (e *env) refusesOld(b drivers.Mailbox, ids []merge.ID) {
 }
 
 func testMissing(e *env) {
-	e.wantErr("open", openErr(e, "Not there"), drivers.ErrNoMailbox)
+	err := openErr(e, "Not there")
+	e.wantErr("open", err, drivers.ErrNoMailbox)
+	if r := drivers.ReachOf(err); r != drivers.ReachMailbox {
+		e.Errorf("a missing mailbox is an error of reach %d", r)
+	}
 	e.wantErr("open a child", openErr(e, "Not there/child"), drivers.ErrNoMailbox)
 	if err := e.store.Delete(e.ctx, "Not there"); err == nil {
 		e.Error("delete of a missing mailbox: no error")

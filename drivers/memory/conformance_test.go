@@ -26,6 +26,10 @@ func (h hand) Move(mailbox string, id merge.ID, to string) error {
 	return err
 }
 
+func (h hand) Spoil(mailbox string, id merge.ID) error {
+	return h.SetUnreadable(mailbox, id, true)
+}
+
 // characters are all kinds of store that the package can be.
 func characters() map[string]struct {
 	opt    memory.Options
