@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -147,8 +148,8 @@ func (p *parser) failKey(v value, format string, args ...any) {
 
 func (p *parser) failAt(offset int, key, format string, args ...any) {
 	before := p.doc[:offset]
-	line := 1 + strings.Count(string(before), "\n")
-	column := 1 + offset - (1 + strings.LastIndexByte(string(before), '\n'))
+	line := 1 + bytes.Count(before, []byte("\n"))
+	column := offset - bytes.LastIndexByte(before, '\n')
 	p.errs = append(p.errs, &Error{p.file, line, column, key, fmt.Sprintf(format, args...)})
 }
 

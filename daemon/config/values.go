@@ -146,14 +146,13 @@ func short(d time.Duration) string {
 // parseAge returns the duration of a text such as "90d" or "12w".
 func parseAge(s string) (time.Duration, error) {
 	bad := fmt.Errorf(`%q is not an age; write it like "90d" or "12w"`, s)
-	digits, day := s, 24*time.Hour
-	switch {
-	case strings.HasSuffix(s, "d"):
-		digits = strings.TrimSuffix(s, "d")
-	case strings.HasSuffix(s, "w"):
-		digits, day = strings.TrimSuffix(s, "w"), 7*day
-	default:
-		return 0, bad
+	day := 24 * time.Hour
+	digits, ok := strings.CutSuffix(s, "d")
+	if !ok {
+		if digits, ok = strings.CutSuffix(s, "w"); !ok {
+			return 0, bad
+		}
+		day *= 7
 	}
 	n, err := strconv.ParseUint(digits, 10, 32)
 	if err != nil || n == 0 || n > uint64(math.MaxInt64/day) {
