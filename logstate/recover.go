@@ -1,0 +1,341 @@
+package logstate
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"driftless/merge"
+)
+
+// maxMissing bounds how many lost sequences are told one by one.
+const maxMissing = 1 << 12
+
+// recover reads the three logs and brings them into agreement. It writes only what is needed for that.
+func (a *Account) recover(dir string) error {
+	f, places, err := readShared(filepath.Join(dir, "shared"))
+	if err != nil {
+		return err
+	}
+	a.driver = newStateDriver(dir, a.logs[2], f, places, a.opt)
+	r := &recovery{Account: a, lostShared: a.logs[2].Last() == 0}
+	for _, side := range merge.Sides {
+		log := a.logs[side]
+		a.sides[side] = newSideLog(side, log)
+		if r.scans[side], err = readSide(dir, side, f.facts); err != nil {
+			return err
+		}
+	}
+	a.driver.sides = a.sides
+	return r.run()
+}
+
+// readShared folds the shared log and notes where pairs are.
+func readShared(dir string) (*fold, *directory, error) {
+	f, places := newFold(), newDirectory(dir)
+	end, err := readFrames(dir, position{}, func(fr frame, behind position) error {
+		if err := f.add(fr); err != nil {
+			return err
+		}
+		return places.add(fr, behind.before())
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("read shared log: %w", err)
+	}
+	places.end = end
+	return f, places, nil
+}
+
+// readSide reads a side log; f tells what need not be decoded.
+func readSide(dir string, side merge.Side, f *facts) (*sideScan, error) {
+	x := newSideScan(side)
+	_, err := readFrames(filepath.Join(dir, side.String()), position{}, func(fr frame, _ position) error {
+		return x.add(fr, f.usedBy(side))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read %s log: %w", side, err)
+	}
+	return x, nil
+}
+
+// usedBy returns the question whether a batch of a side log is in the shared log.
+func (f *facts) usedBy(side merge.Side) func(Mailbox, uint64) bool {
+	return func(m Mailbox, seq uint64) bool {
+		b := f.boxes[m]
+		return b != nil && b.used[side].has(seq)
+	}
+}
+
+// recovery compares what the logs say of each other.
+type recovery struct {
+	*Account
+	scans      [2]*sideScan
+	lostShared bool
+	jobs       []*job
+	replays    []replay
+	late       []*job // after the replays
+}
+
+// replay is a batch whose outcome is in a side log only.
+type replay struct {
+	side merge.Side
+	*sideBatch
+}
+
+func (r *recovery) run() error {
+	r.sharedEpoch()
+	for _, m := range r.numbers() {
+		r.names(m)
+	}
+	var marks [2]func() error
+	for _, side := range merge.Sides {
+		marks[side] = r.side(side)
+	}
+	r.queueReplays()
+	if err := r.flush(append(r.jobs, r.late...)); err != nil {
+		return err
+	}
+	for _, mark := range marks {
+		if mark != nil {
+			if err := mark(); err != nil {
+				return err
+			}
+		}
+	}
+	slices.SortStableFunc(r.unsettled, func(a, b Batch) int { return int(max(-1, min(1, a.Intent.Time-b.Intent.Time))) })
+	return nil
+}
+
+// flush writes what the shared log lacks, before any worker runs.
+func (r *recovery) flush(jobs []*job) error {
+	for group := range slices.Chunk(jobs, maxGroup) {
+		for _, j := range group {
+			j.done = make(chan error, 1)
+		}
+		r.driver.write(group)
+		for _, j := range group {
+			if err := <-j.done; err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *recovery) report(log, what string) {
+	r.repairs = append(r.repairs, Repair{Log: log, What: what})
+}
+
+// sharedEpoch begins a new epoch of a shared log that a side log remembers and that is gone.
+func (r *recovery) sharedEpoch() {
+	known := max(r.scans[0].sharedEpoch, r.scans[1].sharedEpoch)
+	log := r.logs[2]
+	if known > log.Epoch() || r.lostShared && known > 0 {
+		log.StartEpoch(known + 1)
+		r.report("shared", fmt.Sprintf("the log was lost; what the side logs still know is played again, in epoch %d", known+1))
+	}
+}
+
+// numbers returns the mailboxes that any log knows.
+func (r *recovery) numbers() []Mailbox {
+	all := map[Mailbox]bool{}
+	for m := range r.driver.fold.boxes {
+		all[m] = true
+	}
+	for _, x := range r.scans {
+		for m := range x.boxes {
+			all[m] = true
+		}
+	}
+	var out []Mailbox
+	for m := range all {
+		out = append(out, m)
+		r.driver.fold.next = max(r.driver.fold.next, m+1) // a number is never given twice, whichever log remembers it
+	}
+	slices.Sort(out)
+	return out
+}
+
+// names registers a mailbox again that only a side log still knows, and marks it to be paired again if the shared log had known more of it.
+func (r *recovery) names(m Mailbox) {
+	b := r.driver.fold.boxes[m]
+	var own uint64
+	for _, x := range r.scans {
+		if s := x.boxes[m]; s != nil {
+			own = max(own, s.own)
+		}
+	}
+	lost := false
+	if b == nil || !b.named {
+		names, ok := r.sideNames(m)
+		if !ok {
+			return
+		}
+		lost = b != nil // it has commits, but its registration is gone
+		r.jobs = append(r.jobs, &job{write: func() ([]frame, error) {
+			return []frame{{Kind: kindRegister, Mailbox: m, Payload: appendNames(nil, r.opt.Now().UnixMilli(), names)}}, nil
+		}})
+	}
+	if b == nil {
+		b = &box{}
+	}
+	if own > b.own || lost {
+		r.repair(m, own, "is older than the side logs know: commits of mailbox %d are lost", m)
+	}
+}
+
+func (r *recovery) sideNames(m Mailbox) ([2]string, bool) {
+	for _, x := range r.scans {
+		if s := x.boxes[m]; s != nil && s.named {
+			return s.names, true
+		}
+	}
+	return [2]string{}, false
+}
+
+// repair marks a mailbox to be paired again.
+func (r *recovery) repair(m Mailbox, own uint64, format string, args ...any) {
+	r.report("shared", fmt.Sprintf("the log "+format+"; it is paired again by content", args...))
+	r.jobs = append(r.jobs, r.driver.commit(commitJob{mailbox: m, time: r.opt.Now().UnixMilli(), repair: true, own: own}))
+}
+
+// side compares a side log with the shared log. It returns what is to be written to the side log once the shared log is up to date, or nil.
+func (r *recovery) side(side merge.Side) func() error {
+	x, f := r.scans[side], r.driver.fold
+	log, led := r.logs[side], r.sides[side].ledger
+	epoch := max(log.Epoch(), f.sideEpoch[side]) + 1
+	void := f.sideEpoch[side] > log.Epoch()
+	old := void
+	for _, m := range r.numbers() {
+		var used consumed
+		if b := f.boxes[m]; b != nil {
+			used = b.used[side]
+		}
+		s := x.boxes[m]
+		if s == nil {
+			s = &sideBox{batches: map[uint64]*sideBatch{}}
+		}
+		r.sides[side].named[m] = s.named
+		top := max(s.last(), used.max())
+		led.reach(m, top)
+		switch {
+		case void || used.max() > s.last():
+			old = true
+			if used.low < top {
+				// Nobody will ever finish what was open: it is over.
+				r.over(m, use{log: side, epoch: epoch, seq: top, low: top})
+			}
+		default:
+			r.batches(side, m, s, &used)
+		}
+	}
+	if !old {
+		return nil
+	}
+	r.report(side.String(), fmt.Sprintf("the log was lost, or is older than the shared log; it goes on in epoch %d", epoch))
+	return func() error { return r.newEpoch(side, epoch, void) }
+}
+
+// over records that sequences of a side log are done with.
+func (r *recovery) over(m Mailbox, uses ...use) {
+	if b := r.driver.fold.boxes[m]; b == nil && !r.registering(m) {
+		return
+	}
+	r.late = append(r.late, r.driver.commit(commitJob{mailbox: m, time: r.opt.Now().UnixMilli(), uses: uses}))
+}
+
+// registering reports whether names has registered the mailbox.
+func (r *recovery) registering(m Mailbox) bool {
+	_, ok := r.sideNames(m)
+	return ok
+}
+
+// batches sorts out what a side log has of a mailbox and the shared log has not.
+func (r *recovery) batches(side merge.Side, m Mailbox, s *sideBox, used *consumed) {
+	known := r.driver.fold.boxes[m] != nil || r.registering(m)
+	if !known {
+		return // without its names nothing can be done in it; its number stays taken
+	}
+	led := r.sides[side].ledger
+	if lost := s.missing(used, maxMissing); len(lost) > 0 {
+		r.repair(m, 0, "lacks batches of mailbox %d that the %s log does not have any more", m, side)
+		uses := make([]use, len(lost))
+		for i, seq := range lost {
+			uses[i] = use{log: side, epoch: r.logs[side].Epoch(), seq: seq}
+			led.reach(m, seq)
+		}
+		uses[0].low = s.lostUpTo(used, lost)
+		r.over(m, uses...)
+	}
+	for _, t := range s.open(used) {
+		led.restore(m, t.seq, t.index)
+		if t.outcome != nil {
+			r.replays = append(r.replays, replay{side: side, sideBatch: t})
+		} else {
+			r.unsettled = append(r.unsettled, Batch{Intent: *t.intent, Seq: t.seq, Epoch: t.epoch})
+		}
+	}
+}
+
+// lostUpTo returns the sequence up to which nothing is open.
+func (b *sideBox) lostUpTo(used *consumed, lost []uint64) uint64 {
+	low := max(b.floor, lost[len(lost)-1])
+	for _, t := range b.open(used) {
+		low = min(low, t.seq-1)
+	}
+	return low
+}
+
+// queueReplays plays outcomes into the shared log, in the order in which they happened.
+func (r *recovery) queueReplays() {
+	slices.SortStableFunc(r.replays, func(a, b replay) int { return int(max(-1, min(1, a.outcome.Time-b.outcome.Time))) })
+	for _, t := range r.replays {
+		c, err := r.replay(t)
+		if err != nil {
+			// It was checked before it was written, so this is damage that a checksum does not show.
+			r.repair(t.intent.Mailbox, 0, "cannot take batch %d of mailbox %d: %v", t.seq, t.intent.Mailbox, err)
+			c = commitJob{mailbox: t.intent.Mailbox, time: t.outcome.Time, batch: true, uses: []use{{log: t.side, epoch: t.epoch, seq: t.seq}}}
+		}
+		r.jobs = append(r.jobs, r.driver.commit(c))
+	}
+}
+
+func (r *recovery) replay(t replay) (commitJob, error) {
+	c := commitJob{mailbox: t.intent.Mailbox, time: t.outcome.Time, batch: true, uses: []use{{log: t.side, epoch: t.epoch, seq: t.seq}}}
+	if err := checkOutcome(*t.intent, *t.outcome); err != nil {
+		return c, err
+	}
+	ops, others := Play(*t.intent, *t.outcome)
+	lists := [][]Op{ops}
+	for m, list := range others {
+		if r.driver.fold.boxes[m] == nil && !r.registering(m) {
+			return c, errors.New("the destination of a move is not known any more")
+		}
+		lists = append(lists, list)
+	}
+	for _, op := range slices.Concat(lists...) {
+		if err := checkOp(op); err != nil {
+			return c, err
+		}
+	}
+	c.ops, c.others = ops, others
+	return c, nil
+}
+
+// newEpoch begins a new epoch of a side log.
+func (r *recovery) newEpoch(side merge.Side, epoch uint32, void bool) error {
+	s := r.sides[side]
+	s.log.StartEpoch(epoch)
+	mark := markRecord{time: r.opt.Now().UnixMilli(), sharedEpoch: r.logs[2].Epoch(), void: void}
+	for m, b := range r.driver.fold.boxes {
+		mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, own: b.own})
+	}
+	slices.SortFunc(mark.facts, func(a, b fact) int { return compareUint(uint64(a.mailbox), uint64(b.mailbox)) })
+	frames := s.markFrames(kindEpoch, mark)
+	if _, err := s.log.Append(frames); err != nil {
+		return fmt.Errorf("begin epoch of %s log: %w", side, err)
+	}
+	s.ledger.durable(frames)
+	return nil
+}
