@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 )
 
@@ -81,4 +82,31 @@ func makeDir(fs fileSystem, dir string) error {
 		return err
 	}
 	return fs.SyncDir(parent)
+}
+
+// syncedDirs remembers what directories looked like when this process synced them, so that a daemon, which opens its logs for each
+// cycle, does not sync them each time in case that another process died just before it would have.
+type syncedDirs struct {
+	mu   sync.Mutex
+	dirs map[string]os.FileInfo
+}
+
+var synced = syncedDirs{dirs: map[string]os.FileInfo{}}
+
+func (s *syncedDirs) note(dir string, info os.FileInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dirs[dir] = info
+}
+
+// still reports whether no name has changed in the directory since it was synced.
+func (s *syncedDirs) still(dir string) bool {
+	s.mu.Lock()
+	then := s.dirs[dir]
+	s.mu.Unlock()
+	if then == nil {
+		return false
+	}
+	now, err := os.Stat(dir)
+	return err == nil && os.SameFile(then, now) && then.ModTime().Equal(now.ModTime())
 }

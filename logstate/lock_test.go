@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -75,6 +77,39 @@ func runJob(job, dir string) error {
 				}
 			}
 		}
+	case "full": // append until the disk is full
+		limit, err := strconv.ParseUint(os.Getenv("LOGSTATE_TEST_LIMIT"), 10, 64)
+		if err != nil {
+			return err
+		}
+		signal.Ignore(syscall.SIGXFSZ)
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
+			return err
+		}
+		l, _, err := openLog(dir, logOptions{})
+		if err != nil {
+			return err
+		}
+		written := 0
+		for err == nil {
+			if _, err = l.Append(testFrames(l.next, 5)); err == nil {
+				written += 5
+			}
+		}
+		if _, err := l.Append(testFrames(l.next, 1)); !errors.Is(err, errPoisoned) {
+			return fmt.Errorf("after a short write: %w", err)
+		}
+		if err := l.Close(); err != nil {
+			return err
+		}
+		if fds, _ := filepath.Glob("/proc/self/fd/*"); len(fds) > 0 {
+			for _, fd := range fds {
+				if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir+"/") {
+					return fmt.Errorf("%s is still open", to)
+				}
+			}
+		}
+		fmt.Println("written", written)
 	default:
 		return fmt.Errorf("no job %q", job)
 	}

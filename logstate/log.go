@@ -3,6 +3,7 @@ package logstate
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/tidwall/wal"
@@ -66,7 +67,7 @@ func openLog(dir string, opt logOptions) (l *walLog, repairs []Repair, err error
 	}
 	return &walLog{
 		dir: dir, opt: opt, first: ext.First, next: ext.Next, epoch: ext.Epoch, tail: ext.Tail,
-		newNames: true, // a process before us may have died between creating a segment and syncing the directory
+		newNames: !synced.still(dir), // a process before us may have died between creating a segment and syncing the directory
 	}, repairs, nil
 }
 
@@ -156,9 +157,15 @@ func (l *walLog) syncNames() error {
 		return nil
 	}
 	l.syncs++
+	// The time is taken before: a name that comes after it makes the directory newer.
+	info, err := os.Stat(l.dir)
+	if err != nil {
+		return err
+	}
 	if err := l.opt.files.SyncDir(l.dir); err != nil {
 		return err
 	}
+	synced.note(l.dir, info)
 	l.newNames = false
 	return nil
 }

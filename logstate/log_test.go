@@ -476,7 +476,70 @@ func TestFailurePoisons(t *testing.T) {
 	}
 	mustClose(t, l)
 	mustClose(t, l)
+	checkNotOpen(t, dir)
 	checkUsable(t, dir, 100)
+}
+
+// checkNotOpen fails if this process has a file of the directory open.
+func checkNotOpen(t *testing.T, dir string) {
+	t.Helper()
+	fds, err := filepath.Glob("/proc/self/fd/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds { // none where there is no /proc
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, dir+"/") {
+			t.Errorf("%s is still open", to)
+		}
+	}
+}
+
+func TestDirectoryIsSyncedOnlyWhenNamesChange(t *testing.T) {
+	dir := t.TempDir()
+	buildLog(t, dir, 4, 50000)
+	count := func(want int, next uint64, what string) {
+		t.Helper()
+		l, _ := mustOpen(t, dir, logOptions{SegmentSize: 50000})
+		mustAppend(t, l, testFrames(next, 1)...)
+		if l.syncs != want {
+			t.Errorf("%s: %d fsyncs, not %d", what, l.syncs, want)
+		}
+		mustClose(t, l)
+	}
+	count(1, 5, "opened again")
+	synced.mu.Lock()
+	delete(synced.dirs, dir)
+	synced.mu.Unlock()
+	count(2, 6, "opened by another process")
+	count(1, 7, "and again")
+	writeFile(t, filepath.Join(dir, "new"), nil)
+	if err := os.Chtimes(dir, testTime(), testTime()); err != nil {
+		t.Fatal(err)
+	}
+	count(2, 8, "after another process changed it")
+}
+
+func TestFullDisk(t *testing.T) {
+	for _, limit := range []string{"100", "5000", "5001", "5433"} { // bytes that a file may have
+		dir := filepath.Join(t.TempDir(), "shared")
+		t.Setenv("LOGSTATE_TEST_LIMIT", limit)
+		cmd, out := startJob(t, "full", dir)
+		line, err := out.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Fatal(err)
+		}
+		var written int
+		if _, err := fmt.Sscanf(line, "written %d", &written); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		got, repairs := checkUsable(t, dir, 0)
+		if len(got) < written || len(got) > written+5 || lost(repairs) != nil {
+			t.Errorf("limit %s: %d frames were acknowledged, %d are there, %+v", limit, written, len(got), repairs)
+		}
+	}
 }
 
 func TestWriteToLostFilePoisons(t *testing.T) {
