@@ -92,7 +92,7 @@ func (a *app) check(ctx context.Context, c *config.Config, acc config.Account, a
 		s := &seen[side]
 		s.Type, s.Account, s.Side = "store", acc.Name, side.String()
 		s.Kind, s.Address, s.Server, s.Offered, s.Used, s.Notes = s.info.Kind, s.info.Address, s.info.Server, s.info.Offered, s.info.Used, s.info.Notes
-		s.Mailboxes = len(s.list)
+		s.Mailboxes = selectable(s.list)
 		if s.err != nil {
 			s.Error = clean(s.err.Error())
 			a.say("%s: %s: %s", acc.Name, side, s.Error)
@@ -123,6 +123,17 @@ func look(ctx context.Context, open func(context.Context) (drivers.Store, error)
 	defer func() { err = errors.Join(err, store.Close()) }()
 	list, err = store.List(ctx, nil)
 	return store.Info(), list, err
+}
+
+// selectable counts the mailboxes that can hold messages.
+func selectable(list []drivers.MailboxInfo) int {
+	n := 0
+	for _, m := range list {
+		if !m.NoSelect {
+			n++
+		}
+	}
+	return n
 }
 
 // mailboxPair is a line of the table of pairs.
@@ -204,7 +215,7 @@ func (a *app) printCheck(acc config.Account, seen [2]checkedStore, pairs []mailb
 		if s.info.Server != "" {
 			line += " (" + clean(s.info.Server) + ")"
 		}
-		a.print("  %-6s %s: %s\n", side.String()+":", line, a.style(styleGood, mailboxes(len(s.list))))
+		a.print("  %-6s %s: %s\n", side.String()+":", line, a.style(styleGood, mailboxes(s.Mailboxes)))
 		for _, l := range []struct {
 			what  string
 			words []string

@@ -100,12 +100,12 @@ func (d *demo) play(ctx context.Context) error {
 		do    func() error
 		then  []string
 	}{
-		{"The server has five messages in three mailboxes. The Maildir does not exist yet.", d.prepare, []string{"sync"}},
+		{"The server has five messages in four mailboxes. The Maildir does not exist yet.", d.prepare, []string{"sync"}},
 		{"Now somebody works on both sides before the next sync.", d.work, []string{"sync"}},
 		{"Nothing has changed since. A sync finds that out and touches nothing.", nil, []string{"sync"}},
 		{"Are both sides really the same? Everything is listed and every body is read.", nil, []string{"verify", "--content"}},
 		{"What the logs know, without asking either side:", nil, []string{"status"}},
-		{"And the last of what was done, as it was recorded:", nil, []string{"log", "--log", "shared"}},
+		{"And what was done on the server, with the message ids of both sides, as it was recorded:", nil, []string{"log", "--log", "left"}},
 	}
 	for i, s := range steps {
 		d.tell("\n%d. %s", i+1, s.title)
@@ -130,7 +130,7 @@ func (d *demo) tell(format string, args ...any) { d.app.print(format+"\n", args.
 
 // command runs one command line of driftless and shows it with its output, indented; of a long output the end.
 func (d *demo) command(ctx context.Context, args ...string) error {
-	const most = 14
+	const most = 18
 	d.tell("   $ driftless %s", strings.Join(args, " "))
 	var out bytes.Buffer
 	code := run(ctx, append([]string{"-c", d.config}, args...), strings.NewReader(""), &out, &out, d.env)
