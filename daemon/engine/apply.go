@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,6 +23,10 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		b.undone.Store(false)
 		b.wrote[merge.Left].Store(false)
 		b.wrote[merge.Right].Store(false)
+		// A conflict may leave a pair behind that is gone on both sides: it is dropped when it is seen next.
+		if p := work[b]; p != nil && slices.ContainsFunc(p.Conflicts, func(c merge.Conflict) bool { return c.Resolution != merge.Unresolved }) {
+			b.undone.Store(true)
+		}
 	}
 	planned := func(b *box) bool { return work[b] != nil }
 	err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitPlan(ctx, b, work[b].Commit) })

@@ -214,13 +214,17 @@ func (k controller) deliver(ctx context.Context, letters []letter) error {
 		in.Effects = append(in.Effects, e)
 		msgs[i] = drivers.Append{Reserved: e.Reserved, Flags: l.action.New.Base[k.side], Date: l.date, Content: l.content}
 	}
-	return k.effect(ctx, in, merge.Copy, func() ([]logstate.Result, error) {
+	return k.effect(ctx, in, merge.Copy, func() ([]logstate.Result, int, error) {
 		appended, err := k.target.Append(ctx, msgs)
 		results := make([]logstate.Result, len(letters))
+		unnamed := 0
 		for i := range results {
 			results[i] = logstate.Result{Status: logstate.NotDone}
 			if i < len(appended) {
 				results[i] = k.appendResult(letters[i].action, appended[i])
+				if appended[i].Err == nil && appended[i].ID == "" {
+					unnamed++
+				}
 			} else if err != nil {
 				// The driver did not say what became of it: it may be on its way.
 				results[i] = logstate.Result{Status: logstate.Doubt}
@@ -233,7 +237,7 @@ func (k controller) deliver(ctx context.Context, letters []letter) error {
 			}
 		}
 		k.c.rep.did(k.b, k.side, merge.Copy, 0, bytes)
-		return results, err
+		return results, unnamed, err
 	})
 }
 
@@ -255,15 +259,16 @@ func (k controller) appendResult(a merge.Action, res drivers.Appended) logstate.
 }
 
 // effect is the frame of every batch: intent, effect, outcome. The outcome is logged even when the effect failed, and the
-// effect's error comes back after it.
-func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.Kind, run func() ([]logstate.Result, error)) error {
+// effect's error comes back after it. run also returns how many effects were done of which the store did not tell the new id: for
+// the log they are in doubt until the message is found, for the report they are done.
+func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.Kind, run func() (results []logstate.Result, unnamed int, err error)) error {
 	batch, err := k.c.logs.Begin(ctx, in)
 	if err != nil {
 		return fmt.Errorf("log intents: %w", err)
 	}
 	k.b.wrote[k.side].Store(true)
-	results, effectErr := run()
-	done := 0
+	results, unnamed, effectErr := run()
+	done := unnamed
 	for _, r := range results {
 		switch r.Status {
 		case logstate.Done:
@@ -306,7 +311,7 @@ func (k controller) flags(ctx context.Context, actions []merge.Action) error {
 			in.Effects = append(in.Effects, logstate.Effect{Kind: logstate.EffectFlags, Old: a.Old, New: a.New, Now: a.Now, Add: a.Add, Remove: a.Remove})
 			changes[i] = drivers.FlagChange{ID: a.Old.ID[k.side], Add: a.Add, Remove: a.Remove}
 		}
-		return k.effect(ctx, in, merge.SetFlags, func() ([]logstate.Result, error) {
+		return k.effect(ctx, in, merge.SetFlags, func() ([]logstate.Result, int, error) {
 			done, err := k.target.SetFlags(ctx, changes)
 			results := make([]logstate.Result, len(actions))
 			for i := range results {
@@ -315,7 +320,7 @@ func (k controller) flags(ctx context.Context, actions []merge.Action) error {
 					results[i] = logstate.Result{Status: logstate.Done, Flags: done[i].Flags}
 				}
 			}
-			return results, err
+			return results, unnamed, err
 		})
 	})
 }
@@ -327,7 +332,9 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 		gone := map[merge.ID]bool{}
 		ids := make([]merge.ID, 0, len(actions))
 		for _, a := range actions {
-			ids = append(ids, a.Old.ID[from])
+			if id := a.Old.ID[from]; id != "" {
+				ids = append(ids, id)
+			}
 		}
 		err := k.source.Look(ctx, ids, func(e drivers.Entry) error {
 			gone[e.ID] = e.Gone
@@ -339,7 +346,8 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 		in := logstate.Intent{Target: k.side, Mailbox: k.b.num, Time: k.c.acc.Now().UnixMilli()}
 		var removals []drivers.Removal
 		for _, a := range actions {
-			if !gone[a.Old.ID[from]] {
+			// Without an id on the source this is what a conflict left in another mailbox than the pair's: it was seen to be gone there.
+			if id := a.Old.ID[from]; id != "" && !gone[id] {
 				k.b.undone.Store(true)
 				continue
 			}
@@ -349,7 +357,7 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 		if len(removals) == 0 {
 			return nil
 		}
-		return k.effect(ctx, in, merge.Delete, func() ([]logstate.Result, error) {
+		return k.effect(ctx, in, merge.Delete, func() ([]logstate.Result, int, error) {
 			errs, err := k.target.Expunge(ctx, removals)
 			results := make([]logstate.Result, len(removals))
 			for i := range results {
@@ -360,7 +368,7 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 					k.c.rep.problem(Problem{Kind: ProblemNote, Mailbox: k.b.name(), Side: k.side, ID: removals[i].ID, Text: errs[i].Error()})
 				}
 			}
-			return results, err
+			return results, unnamed, err
 		})
 	})
 }
@@ -401,7 +409,7 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 			ids[i] = a.Old.ID[side]
 		}
 		dest.wrote[side].Store(true)
-		return k.effect(ctx, in, merge.Move, func() ([]logstate.Result, error) {
+		return k.effect(ctx, in, merge.Move, func() ([]logstate.Result, int, error) {
 			moved, err := k.target.Move(ctx, ids, dest.names[side])
 			results := make([]logstate.Result, len(actions))
 			for i := range results {
@@ -412,7 +420,7 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 					dest.undone.Store(true)
 				}
 			}
-			return results, err
+			return results, unnamed, err
 		})
 	})
 }

@@ -95,7 +95,7 @@ func (c *cycle) due(b *box, h merge.Half, began int64) bool {
 	case merge.Quarantined:
 		return h.Retry > 0 && h.Retry <= began
 	case merge.InDoubt:
-		return b.seen[h.Side.Other()] != nil && (h.Reserved != "" || began-h.Since >= c.acc.Grace.Milliseconds())
+		return b.seen[h.Side.Other()] != nil && (h.Reserved != "" || (h.Retry > 0 && h.Retry <= began) || began-h.Since >= c.acc.Grace.Milliseconds())
 	case merge.Held, merge.Policy, merge.Window:
 	}
 	return false
