@@ -320,7 +320,7 @@ func (k controller) flags(ctx context.Context, actions []merge.Action) error {
 					results[i] = logstate.Result{Status: logstate.Done, Flags: done[i].Flags}
 				}
 			}
-			return results, unnamed, err
+			return results, 0, err
 		})
 	})
 }
@@ -368,7 +368,7 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 					k.c.rep.problem(Problem{Kind: ProblemNote, Mailbox: k.b.name(), Side: k.side, ID: removals[i].ID, Text: errs[i].Error()})
 				}
 			}
-			return results, unnamed, err
+			return results, 0, err
 		})
 	})
 }
@@ -412,13 +412,17 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 		return k.effect(ctx, in, merge.Move, func() ([]logstate.Result, int, error) {
 			moved, err := k.target.Move(ctx, ids, dest.names[side])
 			results := make([]logstate.Result, len(actions))
+			unnamed := 0
 			for i := range results {
 				results[i] = logstate.Result{Status: logstate.NotDone}
-				if i < len(moved) && moved[i].Err == nil && moved[i].ID != "" {
+				switch {
+				case i < len(moved) && moved[i].Err == nil && moved[i].ID != "":
 					results[i] = logstate.Result{Status: logstate.Done, ID: moved[i].ID}
-				} else {
-					dest.undone.Store(true)
+					continue
+				case i < len(moved) && moved[i].Err == nil:
+					unnamed++
 				}
+				dest.undone.Store(true)
 			}
 			return results, unnamed, err
 		})
