@@ -25,6 +25,8 @@ type Traits struct {
 	Guards    bool // Expunge tells ErrChanged
 
 	Subscribes bool // the store has subscriptions
+	// NoUIDExpunge is a server without UIDPLUS: Expunge may fail, leaving the message marked, when others are marked as deleted too.
+	NoUIDExpunge bool
 
 	Alters    bool // stored content may differ from what was given, but not in its merge.Content
 	MayRefuse bool // odd messages may be refused, each with an error of its own

@@ -169,8 +169,10 @@ func testDates(e *env) {
 		time.Date(2001, 9, 9, 1, 46, 40, 0, time.UTC),
 		time.Date(2024, 2, 29, 23, 59, 59, 0, time.FixedZone("", 14*3600)),
 		time.Date(2024, 3, 31, 2, 30, 0, 0, time.FixedZone("", -(9*3600+1800))),
-		time.Date(2026, 12, 31, 23, 59, 59, 0, time.FixedZone("", -12*3600)),
-		time.Date(2037, 12, 31, 23, 59, 59, 0, time.UTC),
+		time.Date(2023, 12, 31, 23, 59, 59, 0, time.FixedZone("", -12*3600)),
+	}
+	if !e.sub.Alters { // Dovecot turns a date in the future into the present
+		dates = append(dates, time.Date(2037, 12, 31, 23, 59, 59, 0, time.UTC))
 	}
 	for n, date := range dates {
 		mark, err := b.Mark(e.ctx)

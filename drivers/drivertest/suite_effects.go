@@ -83,10 +83,16 @@ func testExpungeJustThese(e *env) {
 		item{data: Message(1, MessageOptions{}), flags: deleted},
 		item{data: Message(2, MessageOptions{}), flags: deleted},
 		item{data: Message(3, MessageOptions{})})
-	e.ok("expunge", e.expunge(b, drivers.Removal{ID: ids[1], Seen: deleted})[0])
-	e.wantFlags("after expunge of one", e.full(b), map[merge.ID]merge.Flags{ids[0]: deleted, ids[2]: {}})
-	e.ok("close", b.Close())
-	e.wantFlags("after the handle was closed", e.full(e.box("INBOX")), map[merge.ID]merge.Flags{ids[0]: deleted, ids[2]: {}})
+	want := map[merge.ID]merge.Flags{ids[0]: deleted, ids[2]: {}}
+	err := e.expunge(b, drivers.Removal{ID: ids[1], Seen: deleted})[0]
+	if err != nil && e.sub.NoUIDExpunge {
+		want[ids[1]] = deleted
+	} else {
+		e.ok("expunge", err)
+	}
+	e.wantFlags("after expunge of one", e.full(b), want)
+	e.ok("close", b.Close()) // CLOSE expunges (RFC 9051, section 6.4.1); a driver must not use it
+	e.wantFlags("after the handle was closed", e.full(e.box("INBOX")), want)
 }
 
 func testExpungeChanged(e *env) {
