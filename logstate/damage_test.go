@@ -76,12 +76,12 @@ func ends(t testing.TB, dir string) []int {
 }
 
 func TestTruncationAtEveryByte(t *testing.T) {
-	t.Run("two segments", func(t *testing.T) { truncateEverywhere(t, 18, 21000, 2) }) // the second begins behind the big frame 9
+	t.Run("two segments", func(t *testing.T) { truncateEverywhere(t, 13, 21000, 2) }) // the second begins behind the big frame 9
 	t.Run("a big frame", func(t *testing.T) { truncateEverywhere(t, 19, 60000, 1) })
 }
 
 func truncateEverywhere(t *testing.T, n, segmentSize, segments int) {
-	master := t.TempDir()
+	master := memoryDir(t)
 	buildLog(t, master, n, segmentSize)
 	path, data := tailFile(t, master)
 	segs := segmentsOf(t, master)
@@ -91,14 +91,14 @@ func truncateEverywhere(t *testing.T, n, segmentSize, segments int) {
 	bounds := ends(t, master)
 	before := int(segs[len(segs)-1]) - 1
 	for size := range data {
-		if len(data) > 4000 && size > 300 && size < len(data)-200 && size%197 != 0 {
+		if len(data) > 4000 && size > 100 && size < len(data)-100 && size%397 != 0 {
 			continue // within one frame, one place is like another
 		}
 		whole := 0
 		for whole+1 < len(bounds) && bounds[whole+1] <= size {
 			whole++
 		}
-		dir := t.TempDir()
+		dir := memoryDir(t)
 		copyLog(t, master, dir)
 		writeFile(t, filepath.Join(dir, filepath.Base(path)), data[:size])
 		seen, _, err := collect(dir, position{})
@@ -129,15 +129,15 @@ func truncateEverywhere(t *testing.T, n, segmentSize, segments int) {
 }
 
 func TestEveryBitFlip(t *testing.T) {
-	master := t.TempDir()
-	l, _ := mustOpen(t, master, logOptions{SegmentSize: 200})
+	master := memoryDir(t)
+	l, _ := mustOpen(t, master, logOptions{SegmentSize: 135})
 	l.StartEpoch(7)
-	for i := uint64(1); i <= 6; i++ {
-		mustAppend(t, l, frame{Kind: 3, Mailbox: Mailbox(i), Seq: i, Payload: testPayload(i)[:20]})
+	for i := uint64(1); i <= 5; i++ {
+		mustAppend(t, l, frame{Kind: 3, Mailbox: Mailbox(i), Seq: i, Payload: testPayload(i)[:12]})
 	}
 	mustClose(t, l)
 	want, _, err := collect(master, position{})
-	if err != nil || len(want) != 6 {
+	if err != nil || len(want) != 5 {
 		t.Fatal(len(want), err)
 	}
 	segs := segmentsOf(t, master)
@@ -151,25 +151,25 @@ func TestEveryBitFlip(t *testing.T) {
 			t.Fatal(err)
 		}
 		for bit := range len(data) * 8 {
-			dir := filepath.Join(t.TempDir(), "shared")
+			dir := filepath.Join(memoryDir(t), "shared")
 			copyLog(t, master, dir)
 			bad := bytes.Clone(data)
 			bad[bit/8] ^= 1 << (bit % 8)
 			writeFile(t, filepath.Join(dir, path), bad)
-			hit := seg + uint64(bit/8/(1+frameHeaderSize+20))
+			hit := seg + uint64(bit/8/(1+frameHeaderSize+12))
 
 			seen, _, readErr := collect(dir, position{})
 			var damage *DamageError
 			switch {
-			case hit == 6 && readErr != nil:
+			case hit == 5 && readErr != nil:
 				t.Fatalf("bit %d of %s: the torn end is reported as %v", bit, path, readErr)
-			case hit < 6 && (!errors.As(readErr, &damage) || damage.Index != hit || damage.Segment != path || damage.Log != "shared"):
+			case hit < 5 && (!errors.As(readErr, &damage) || damage.Index != hit || damage.Segment != path || damage.Log != "shared"):
 				t.Fatalf("bit %d of %s: damage of entry %d is reported as %v", bit, path, hit, readErr)
 			case len(seen) != int(hit-1):
 				t.Fatalf("bit %d of %s: a reader sees %d frames", bit, path, len(seen))
 			}
 
-			l, repairs := mustOpen(t, dir, logOptions{SegmentSize: 200})
+			l, repairs := mustOpen(t, dir, logOptions{SegmentSize: 135})
 			mustClose(t, l)
 			got, _, err := collect(dir, position{})
 			if err != nil || len(repairs) != 1 || repairs[0].Index != hit || repairs[0].Kept == "" {
@@ -180,14 +180,14 @@ func TestEveryBitFlip(t *testing.T) {
 					t.Fatalf("bit %d of %s: frame %d is wrong: %+v", bit, path, i+1, f)
 				}
 			}
-			if hit == 6 {
-				if len(got) != 5 || repairs[0].Lost {
+			if hit == 5 {
+				if len(got) != 4 || repairs[0].Lost {
 					t.Fatalf("bit %d of %s: torn end leaves %d frames, %+v", bit, path, len(got), repairs)
 				}
-			} else if len(got) != 6 || !slices.Equal(lostFrames(got), []uint64{hit}) || !slices.Equal(lost(repairs), []uint64{hit}) {
+			} else if len(got) != 5 || !slices.Equal(lostFrames(got), []uint64{hit}) || !slices.Equal(lost(repairs), []uint64{hit}) {
 				t.Fatalf("bit %d of %s: %d frames, lost %v, %+v", bit, path, len(got), lostFrames(got), repairs)
 			}
-			if !bytes.Contains(aside(t, dir), bad[(hit-seg)*53:(hit-seg+1)*53]) {
+			if !bytes.Contains(aside(t, dir), bad[(hit-seg)*45:(hit-seg+1)*45]) {
 				t.Fatalf("bit %d of %s: the damaged bytes are gone", bit, path)
 			}
 			if _, err := os.Stat(repairs[0].Kept); err != nil {
@@ -586,7 +586,7 @@ func FuzzDamage(f *testing.F) {
 			}
 			now[seg] = b
 		}
-		dir := t.TempDir()
+		dir := memoryDir(t)
 		for s, b := range now {
 			writeFile(t, filepath.Join(dir, segmentName(s)), b)
 		}

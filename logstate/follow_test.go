@@ -43,7 +43,7 @@ func (f *follower) step() error {
 }
 
 func TestReadersFollowAWriter(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryDir(t)
 	l, _ := mustOpen(t, dir, logOptions{SegmentSize: 3000})
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -94,7 +94,7 @@ func TestReadersFollowAWriter(t *testing.T) {
 }
 
 func TestWriterProcessKilled(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "shared")
+	dir := filepath.Join(memoryDir(t), "shared")
 	f := &follower{dir: dir}
 	for round := range 6 {
 		cmd, out := startJob(t, "write", dir)

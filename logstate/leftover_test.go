@@ -35,17 +35,17 @@ func cutAt(t *testing.T, dir string, first uint64) frontCut {
 }
 
 // states calls f with a directory for each state in which a power cut can leave the truncation.
-func (c frontCut) states(t *testing.T, master string, f func(step, dir string)) {
+func (c frontCut) states(t *testing.T, master string, temps int, f func(step, dir string)) {
 	t.Helper()
 	start := segmentName(c.first) + suffixStart
-	for n := 0; n <= len(c.content); n += 1 + len(c.content)/20 {
-		dir := t.TempDir()
+	for n := 0; n <= len(c.content); n += 1 + len(c.content)/temps {
+		dir := memoryDir(t)
 		copyLog(t, master, dir)
 		writeFile(t, filepath.Join(dir, start+".TEMP"), c.content[:n])
 		f(fmt.Sprintf("%d bytes of .START.TEMP", n), dir)
 	}
 	for n := 0; n <= len(c.old); n++ {
-		dir := t.TempDir()
+		dir := memoryDir(t)
 		copyLog(t, master, dir)
 		writeFile(t, filepath.Join(dir, start), c.content)
 		for _, s := range c.old[:n] {
@@ -59,13 +59,13 @@ func (c frontCut) states(t *testing.T, master string, f func(step, dir string)) 
 
 func TestInterruptedTruncation(t *testing.T) {
 	const n = 40
-	master := t.TempDir()
+	master := memoryDir(t)
 	buildLog(t, master, n, 3000)
 	segs := segmentsOf(t, master)
 	last := segs[len(segs)-1]
-	for _, first := range []uint64{2, segs[1], segs[2] + 1, segs[3] - 1, last, last + 1, n, n + 1} {
+	for _, first := range []uint64{2, segs[1], segs[2] + 1, last + 1, n, n + 1} {
 		cut := cutAt(t, master, first)
-		cut.states(t, master, func(step, dir string) {
+		cut.states(t, master, 12, func(step, dir string) {
 			seen, _, err := collect(dir, position{})
 			checkFrames(t, seen)
 			if err != nil || len(seen) < int(n+1-first) || (len(seen) > 0 && seen[len(seen)-1].Index != n) {
@@ -80,9 +80,9 @@ func TestInterruptedTruncation(t *testing.T) {
 				t.Fatalf("to %d, %s: leaves %v, %v", first, step, files, err)
 			}
 		})
-		cut.states(t, master, func(step, dir string) { // the repair itself is cut off, too
+		cut.states(t, master, 2, func(step, dir string) { // the repair itself is cut off, too
 			for k := 1; ; k++ {
-				again := t.TempDir()
+				again := memoryDir(t)
 				copyLog(t, dir, again)
 				_, _, err := openLog(again, logOptions{Name: "shared", Now: testTime, files: &failing{fileSystem: osFiles{}, n: k}})
 				if got, repairs := checkUsable(t, again, 3000); len(got) < int(n+1-first) || lostFrames(got) != nil {
@@ -97,7 +97,7 @@ func TestInterruptedTruncation(t *testing.T) {
 }
 
 func TestTornStartIsUndone(t *testing.T) {
-	master := t.TempDir()
+	master := memoryDir(t)
 	buildLog(t, master, 40, 3000)
 	segs := segmentsOf(t, master)
 	for _, first := range []uint64{segs[2] + 1, 40} {
@@ -107,7 +107,7 @@ func TestTornStartIsUndone(t *testing.T) {
 			bounds = append(bounds, n) // cut between two entries
 		}
 		for _, n := range bounds {
-			dir := t.TempDir()
+			dir := memoryDir(t)
 			copyLog(t, master, dir)
 			writeFile(t, filepath.Join(dir, segmentName(first)+suffixStart), cut.content[:n])
 			got, repairs := checkUsable(t, dir, 3000)
@@ -116,7 +116,7 @@ func TestTornStartIsUndone(t *testing.T) {
 			}
 		}
 		// With the originals gone, what there is counts.
-		dir := t.TempDir()
+		dir := memoryDir(t)
 		copyLog(t, master, dir)
 		writeFile(t, filepath.Join(dir, segmentName(first)+suffixStart), cut.content[:len(cut.content)-1])
 		for _, s := range cut.old {
@@ -132,7 +132,7 @@ func TestTornStartIsUndone(t *testing.T) {
 
 func TestTempIsAdoptedWhenItsSourceIsGone(t *testing.T) {
 	for _, whole := range []bool{true, false} {
-		dir := t.TempDir()
+		dir := memoryDir(t)
 		buildLog(t, dir, 40, 3000)
 		segs := segmentsOf(t, dir)
 		first := segs[2] + 1
@@ -161,7 +161,7 @@ func TestTempIsAdoptedWhenItsSourceIsGone(t *testing.T) {
 }
 
 func TestEndLeftovers(t *testing.T) {
-	dir := t.TempDir()
+	dir := memoryDir(t)
 	buildLog(t, dir, 40, 3000)
 	segs := segmentsOf(t, dir)
 	for _, suffix := range []string{suffixEnd, suffixEndTemp, suffixRepair} {
@@ -172,7 +172,7 @@ func TestEndLeftovers(t *testing.T) {
 		t.Fatalf("%d frames, %+v", len(got), repairs)
 	}
 	// Its segment is gone: it is all there is of it.
-	dir = t.TempDir()
+	dir = memoryDir(t)
 	buildLog(t, dir, 40, 3000)
 	path := filepath.Join(dir, segmentName(segs[1]))
 	data, err := os.ReadFile(path)

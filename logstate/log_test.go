@@ -50,6 +50,21 @@ func (unsynced) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
+// memoryDir returns a new directory, in memory where there is such a place, for tests that write thousands of logs.
+func memoryDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "driftless-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
 func mustOpen(t testing.TB, dir string, opt logOptions) (*walLog, []Repair) {
 	t.Helper()
 	opt.Name, opt.Now = "shared", testTime
