@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -54,7 +55,7 @@ var users atomic.Int64
 
 // traits is what a rung can do.
 func traits(r harness.Rung) drivertest.Traits {
-	full := drivertest.Traits{TellsIDs: true, TellsGone: true, Quiet: true, Unchanged: true, Counts: true, Guards: true, Subscribes: true, Alters: true, MayRefuse: true}
+	full := drivertest.Traits{TellsIDs: true, TellsGone: true, Quiet: true, Unchanged: true, Counts: true, Guards: true, Subscribes: true, Alters: true, MayRefuse: true, Refuses: refuses}
 	switch r {
 	case harness.Plain:
 		full.Quiet, full.Unchanged, full.Counts = false, false, false
@@ -62,6 +63,25 @@ func traits(r harness.Rung) drivertest.Traits {
 		full.Counts = false
 	}
 	return full
+}
+
+// refuses reports which names Dovecot cannot hold: a leading tilde, control characters, levels of more than 255 bytes in its own form.
+func refuses(name string) bool {
+	if strings.HasPrefix(name, "~") || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' }) {
+		return true
+	}
+	for _, level := range strings.Split(name, "/") {
+		wide := 0
+		for _, r := range level {
+			if r > '~' {
+				wide++
+			}
+		}
+		if len(level)+wide > 230 {
+			return true
+		}
+	}
+	return false
 }
 
 func TestConformance(t *testing.T) {

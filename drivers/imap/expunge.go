@@ -50,7 +50,7 @@ func (m *mailbox) Expunge(ctx context.Context, removals []drivers.Removal) ([]er
 		}
 	}
 	for _, part := range newUIDSet(all).split(1000) {
-		now, err := c.flagsNow(ctx, part)
+		now, err := m.flagsNow(ctx, c, sel.validity, part)
 		if err != nil {
 			return res, classify(op, m.name, drivers.ReachMailbox, err)
 		}
@@ -113,7 +113,7 @@ func (m *mailbox) expunge(ctx context.Context, c *conn, sel selection, op string
 	set := newUIDSet(list)
 	marks := markCommands(sel, ours)
 	if !c.caps.uidplus() {
-		return m.expungePlain(ctx, c, op, set, ours, marks, report)
+		return m.expungePlain(ctx, c, sel, op, set, ours, marks, report)
 	}
 	f := newFlight(marks...)
 	var refused error
@@ -130,11 +130,11 @@ func (m *mailbox) expunge(ctx context.Context, c *conn, sel selection, op string
 			refused = err
 		}
 	}
-	return m.checkExpunged(ctx, c, op, set, ours, refused, report)
+	return m.checkExpunged(ctx, c, sel, op, set, ours, refused, report)
 }
 
 // expungePlain is for servers without UIDPLUS: EXPUNGE removes every message marked as deleted, so it is sent only when those are exactly ours.
-func (m *mailbox) expungePlain(ctx context.Context, c *conn, op string, set uidSet, ours map[uint32]item, marks []*command, report func(uint32, error)) error {
+func (m *mailbox) expungePlain(ctx context.Context, c *conn, sel selection, op string, set uidSet, ours map[uint32]item, marks []*command, report func(uint32, error)) error {
 	f := newFlight(marks...)
 	search := c.searchCommand("DELETED")
 	f.cmds = append(f.cmds, search)
@@ -156,26 +156,48 @@ func (m *mailbox) expungePlain(ctx context.Context, c *conn, op string, set uidS
 	}
 	for _, com := range f.cmds {
 		if err := com.refused(); err != nil {
-			return m.checkExpunged(ctx, c, op, set, ours, err, report)
+			return m.checkExpunged(ctx, c, sel, op, set, ours, err, report)
 		}
 	}
 	if deleted.String() != set.String() {
 		m.st.note(fmt.Sprintf("mailbox %q holds messages that others marked as deleted: ours stay marked until those are gone (no UIDPLUS)", m.name))
-		return m.checkExpunged(ctx, c, op, set, ours, errOthersDeleted, report)
+		return m.checkExpunged(ctx, c, sel, op, set, ours, errOthersDeleted, report)
 	}
 	expunge := cmd("EXPUNGE")
 	if err := c.fly(ctx, newFlight(expunge)); err != nil {
 		return m.expungeLost(op, list, err, report)
 	}
-	return m.checkExpunged(ctx, c, op, set, ours, expunge.refused(), report)
+	return m.checkExpunged(ctx, c, sel, op, set, ours, expunge.refused(), report)
 }
 
-var errOthersDeleted = errors.New("marked as deleted; not expunged, because that would also remove messages that others marked")
+var errOthersDeleted = errors.New("the server can only expunge everything that is marked as deleted, and others have marked messages here, too")
+
+// othersDeleted reports whether messages outside the set are marked as deleted.
+func (m *mailbox) othersDeleted(ctx context.Context, c *conn, set uidSet) (bool, error) {
+	f := newFlight(c.searchCommand("DELETED"))
+	others := false
+	f.data = func(_ uint32, name string, s *scanner) error {
+		if name != "SEARCH" && name != "ESEARCH" {
+			return nil
+		}
+		found, err := parseSearch(name, s)
+		for _, r := range found {
+			for u := uint64(r.first); !others && u <= uint64(r.last); u++ {
+				others = !set.contains(uint32(u))
+			}
+		}
+		return err
+	}
+	if _, err := m.refresh(ctx, c, f); err != nil {
+		return false, err
+	}
+	return others, f.cmds[1].refused()
+}
 
 // checkExpunged looks which messages are still there and reports them.
-func (m *mailbox) checkExpunged(ctx context.Context, c *conn, op string, set uidSet, ours map[uint32]item, refused error, report func(uint32, error)) error {
+func (m *mailbox) checkExpunged(ctx context.Context, c *conn, sel selection, op string, set uidSet, ours map[uint32]item, refused error, report func(uint32, error)) error {
 	for _, part := range set.split(0) {
-		left, err := c.flagsNow(ctx, part)
+		left, err := m.flagsNow(ctx, c, sel.validity, part)
 		if err != nil {
 			return err
 		}

@@ -114,6 +114,7 @@ func unreadable(box string, err error) error {
 // fetchOnce sends one UID FETCH and yields what comes. got has the messages that were yielded.
 func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set uidSet, got map[uint32]bool, yield func(drivers.Fetched) error) error {
 	f := newFlight(cmd("UID FETCH %s (UID FLAGS INTERNALDATE BODY.PEEK[])", set))
+	var empty []uint32 // no content: gone in between, or damaged
 	var content drivers.Content
 	var spoolErr error
 	discard := func() {
@@ -147,7 +148,8 @@ func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set u
 		case content == nil && it.body != nil:
 			out.Content = drivers.Bytes(slices.Clone(it.body))
 		case content == nil:
-			out.Err = unreadable(m.name, errors.New("server has no content for this message"))
+			empty = append(empty, it.uid)
+			return nil
 		}
 		content = nil
 		got[it.uid] = true
@@ -158,7 +160,32 @@ func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set u
 	if err != nil {
 		return err
 	}
+	if err := m.checkEmpty(ctx, c, validity, empty, got, yield); err != nil {
+		return err
+	}
 	return f.cmds[0].refused()
+}
+
+// checkEmpty yields messages that came without content as unreadable, unless they are gone.
+func (m *mailbox) checkEmpty(ctx context.Context, c *conn, validity uint32, empty []uint32, got map[uint32]bool, yield func(drivers.Fetched) error) error {
+	if len(empty) == 0 {
+		return nil
+	}
+	set := newUIDSet(empty)
+	left, err := m.flagsNow(ctx, c, validity, set)
+	if err != nil {
+		return err
+	}
+	return set.each(func(u uint32) error {
+		if got[u] {
+			return nil
+		}
+		got[u] = true
+		if _, there := left[u]; !there {
+			return nil
+		}
+		return yielded(yield(drivers.Fetched{ID: makeID(validity, u), Err: unreadable(m.name, errors.New("server has no content for this message"))}))
+	})
 }
 
 // Describe yields sizes, dates, flags and identities. Of the message only the header fields of the identity are transferred.
@@ -205,8 +232,7 @@ func (m *mailbox) describe(ctx context.Context, c *conn, validity uint32, set st
 	return f.cmds[0].refused()
 }
 
-// Look yields the present state of these messages. The server is asked to bring its view up to date first, so what it does
-// not list is gone.
+// Look yields the present state of these messages. The mailbox is selected anew with each question, so what the server does not list is gone.
 func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
 	return m.st.read(ctx, "look at messages of", m.name, func(c *conn) error {
 		sel, err := m.ensure(ctx, c)
@@ -218,7 +244,7 @@ func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 			return m.errStale("look at messages of")
 		}
 		for _, set := range newUIDSet(want).split(0) {
-			now, err := c.flagsNow(ctx, set)
+			now, err := m.flagsNow(ctx, c, sel.validity, set)
 			if err != nil {
 				return err
 			}
@@ -234,19 +260,25 @@ func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 	})
 }
 
-// flagsNow returns flags and mod-sequences of a set of messages as they are now. NOOP makes the server look at the mailbox
-// again (RFC 3501, section 6.1.2), so a message that is not in the answer does not exist.
-func (c *conn) flagsNow(ctx context.Context, set uidSet) (map[uint32]item, error) {
+// flagsNow returns flags and mod-sequences of a set of messages as they are now: a message that is not in the answer does not exist. For that the
+// mailbox is selected anew. NOOP would not do: servers may put off telling what it finds until they have no command left to work on.
+func (m *mailbox) flagsNow(ctx context.Context, c *conn, validity uint32, set uidSet) (map[uint32]item, error) {
 	items := "UID FLAGS"
-	sel, _ := c.selected()
-	if sel.modseq != 0 {
+	if sel, ok := c.selected(); ok && sel.modseq != 0 {
 		items += " MODSEQ"
 	}
-	f := newFlight(cmd("NOOP"), cmd("UID FETCH %s (%s)", set, items))
+	f := newFlight(cmd("UID FETCH %s (%s)", set, items))
 	out := map[uint32]item{}
 	f.data = c.collectFlags(set, out)
-	if err := c.fly(ctx, f); err != nil {
+	sel, err := m.refresh(ctx, c, f)
+	if err != nil {
 		return nil, err
+	}
+	if sel.validity != validity {
+		return nil, m.errStale("look at messages of")
+	}
+	if sel.atSelect == 0 {
+		return out, nil // some servers refuse to fetch from an empty mailbox
 	}
 	if err := f.cmds[1].refused(); err != nil {
 		return nil, err

@@ -57,8 +57,9 @@ func (c *conn) parseFetch(s *scanner) (item, error) {
 			it.body, _, err = s.astring()
 			it.hasBody = true
 		case len(name) > 18 && equalFold(name[:18], "BODY[HEADER.FIELDS"):
-			it.header, _, err = s.astring()
-			it.hasHead = err == nil
+			var null bool
+			it.header, null, err = s.astring()
+			it.hasHead = err == nil && !null // NIL: the message went away meanwhile
 		default:
 			err = s.skip()
 		}

@@ -64,7 +64,7 @@ func (m *mailbox) SetFlags(ctx context.Context, changes []drivers.FlagChange) ([
 	if err != nil {
 		return res, classify(op, m.name, drivers.ReachMailbox, err)
 	}
-	if err := m.lookMissing(ctx, c, set, now); err != nil {
+	if err := m.lookMissing(ctx, c, sel.validity, set, now); err != nil {
 		return res, classify(op, m.name, drivers.ReachMailbox, err)
 	}
 	for u, is := range index {
@@ -158,13 +158,13 @@ func (m *mailbox) store(ctx context.Context, c *conn, sel selection, groups []*g
 }
 
 // lookMissing asks for the flags of the messages that the answers did not name.
-func (m *mailbox) lookMissing(ctx context.Context, c *conn, set uidSet, now map[uint32]item) error {
+func (m *mailbox) lookMissing(ctx context.Context, c *conn, validity uint32, set uidSet, now map[uint32]item) error {
 	got := make(map[uint32]bool, len(now))
 	for u := range now {
 		got[u] = true
 	}
 	for _, part := range set.without(got).split(0) {
-		more, err := c.flagsNow(ctx, part)
+		more, err := m.flagsNow(ctx, c, validity, part)
 		if err != nil {
 			return err
 		}

@@ -184,8 +184,13 @@ func (c *conn) fly(ctx context.Context, f *flight) error {
 		return err
 	}
 	c.st.trips.Add(1)
-	stop := context.AfterFunc(ctx, func() { _ = c.w.fail(context.Cause(ctx)) })
-	defer stop()
+	killed := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() { _ = c.w.fail(context.Cause(ctx)); close(killed) })
+	defer func() {
+		if !stop() {
+			<-killed // so that the pool sees at once that this connection is over
+		}
+	}()
 	done := make(chan error, 1)
 	go func() {
 		st, err := c.client.Execute(&goimap.Command{Name: text}, nil)
@@ -204,17 +209,22 @@ func (c *conn) fly(ctx context.Context, f *flight) error {
 		// The reader has ended, so no handler runs any more.
 		<-c.client.LoggedOut()
 	}
-	if werr := c.w.failure(); werr != nil && f.unanswered() {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
+	if !c.unanswered(f) {
+		return nil // whatever happened to the connection since
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if werr := c.w.failure(); werr != nil {
 		return werr
 	}
 	return err
 }
 
 // unanswered reports whether a command has no answer.
-func (f *flight) unanswered() bool {
+func (c *conn) unanswered(f *flight) bool {
+	c.w.mu.Lock()
+	defer c.w.mu.Unlock()
 	for _, c := range f.cmds {
 		if c.st == nil {
 			return true

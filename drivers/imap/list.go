@@ -167,6 +167,16 @@ func (st *Store) List(ctx context.Context, seen map[string]drivers.Cursor) ([]dr
 func (c *conn) list(ctx context.Context) (*listing, error) {
 	l := &listing{status: map[string]boxStatus{}, subscribed: map[string]bool{}}
 	cmds := c.setup()
+	if _, selected := c.selected(); selected {
+		// The STATUS of the selected mailbox is what this connection has seen of it, which may be old. A NOOP in the same flight is no
+		// help: Dovecot puts off what it would find until it has nothing else to do.
+		if c.caps.has("UNSELECT") {
+			cmds = append(cmds, cmd("UNSELECT"))
+			c.unselect()
+		} else if err := c.fly(ctx, newFlight(cmd("NOOP"))); err != nil {
+			return nil, err
+		}
+	}
 	own := len(cmds)
 	if c.caps.has("LIST-EXTENDED") || c.caps.has("LIST-STATUS") {
 		var ret []string

@@ -18,6 +18,14 @@ func (m *mailbox) Mark(ctx context.Context) (drivers.Mark, error) {
 		if err := c.prepare(ctx); err != nil {
 			return err
 		}
+		if sel, ok := c.selected(); ok && sel.box == m.name {
+			// A STATUS of the selected mailbox may be old.
+			sel, err := m.refresh(ctx, c, newFlight())
+			if err == nil {
+				mark = makeMark(sel.validity, sel.next)
+			}
+			return err
+		}
 		st, err := c.status(ctx, m.name, m.raw, "UIDVALIDITY UIDNEXT")
 		if err != nil {
 			return err

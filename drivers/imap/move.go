@@ -45,7 +45,7 @@ func (m *mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 		all = append(all, u)
 	}
 	for _, part := range newUIDSet(all).split(500) {
-		now, err := c.flagsNow(ctx, part)
+		now, err := m.flagsNow(ctx, c, sel.validity, part)
 		if err != nil {
 			return res, classify(op, m.name, drivers.ReachMailbox, err)
 		}
@@ -64,7 +64,7 @@ func (m *mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 		set := newUIDSet(there)
 		report := func(u uint32, r drivers.Moved) { res[index[u]] = r }
 		if c.caps.has("MOVE") {
-			err = m.move(ctx, c, op, set, dest, report)
+			err = m.move(ctx, c, sel, op, set, dest, report)
 		} else {
 			err = m.copyAndExpunge(ctx, c, sel, op, set, now, dest, report)
 		}
@@ -122,7 +122,7 @@ func copyUIDs(st *status, set uidSet, ids map[uint32]merge.ID) error {
 }
 
 // move uses UID MOVE. What is not in the mailbox any more although it was just there has been moved.
-func (m *mailbox) move(ctx context.Context, c *conn, op string, set uidSet, dest string, report func(uint32, drivers.Moved)) error {
+func (m *mailbox) move(ctx context.Context, c *conn, sel selection, op string, set uidSet, dest string, report func(uint32, drivers.Moved)) error {
 	com, ids, err := m.transfer(ctx, c, "MOVE", set, dest)
 	if err != nil {
 		return m.moveLost(op, set, err, report)
@@ -134,7 +134,7 @@ func (m *mailbox) move(ctx context.Context, c *conn, op string, set uidSet, dest
 	if uint64(len(ids)) == set.count() && refused == nil {
 		return set.each(func(u uint32) error { report(u, drivers.Moved{ID: ids[u]}); return nil })
 	}
-	left, err := c.flagsNow(ctx, set)
+	left, err := m.flagsNow(ctx, c, sel.validity, set)
 	if err != nil {
 		return m.moveLost(op, set, err, report)
 	}
@@ -160,6 +160,19 @@ func (m *mailbox) move(ctx context.Context, c *conn, op string, set uidSet, dest
 // copyAndExpunge is for servers without MOVE. A message that changes between copy and expunge keeps its original; it is reported as unknown, for it is in
 // both mailboxes.
 func (m *mailbox) copyAndExpunge(ctx context.Context, c *conn, sel selection, op string, set uidSet, now map[uint32]item, dest string, report func(uint32, drivers.Moved)) error {
+	if !c.caps.uidplus() {
+		// The originals will have to go with EXPUNGE. If that would take others' messages along, better not begin.
+		others, err := m.othersDeleted(ctx, c, set)
+		if err != nil {
+			return err
+		}
+		if others {
+			return set.each(func(u uint32) error {
+				report(u, drivers.Moved{Err: &drivers.Error{Op: op, Where: m.name, Reach: drivers.ReachMessage, Retry: drivers.RetryLater, Err: errOthersDeleted}})
+				return nil
+			})
+		}
+	}
 	com, ids, err := m.transfer(ctx, c, "COPY", set, dest)
 	if err != nil {
 		return m.moveLost(op, set, err, report)
