@@ -133,17 +133,16 @@ func (d *Digest) canonical(c byte) {
 			return
 		}
 		d.started = true
-		if string(d.first) == "From " {
-			d.skipping = true
-			return
-		}
+		d.skipping = string(d.first) == "From "
 		for _, c := range d.first {
 			d.put(c)
 		}
 		return
 	}
-	if d.skipping {
-		d.skipping = c != '\n'
+	if d.skipping && c == '\n' {
+		// What was digested so far was a separator line. A message without any LF is not one, and keeps all its content.
+		d.sum.Reset()
+		d.buf, d.header, d.line, d.skipping = d.buf[:0], d.header[:0], 0, false
 		return
 	}
 	d.put(c)
