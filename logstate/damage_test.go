@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -280,6 +281,8 @@ func TestMissingSegments(t *testing.T) {
 			var damage *DamageError
 			if !errors.As(readErr, &damage) || damage.Index != seg {
 				t.Errorf("without segment %d a reader says %v", seg, readErr)
+			} else if text := readErr.Error(); !strings.Contains(text, fmt.Sprintf("at entry %d (%s", seg, damage.Segment)) {
+				t.Errorf("without segment %d a reader says %q", seg, text)
 			}
 			if len(got) != len(all) || !slices.Equal(lost(repairs), want) || !slices.Equal(lostFrames(got), want) {
 				t.Errorf("without segment %d: %+v", seg, repairs)

@@ -57,6 +57,33 @@ func TestFramesAreTheGoldenOnes(t *testing.T) {
 	}
 }
 
+func TestDocumentShowsTheGoldenFrame(t *testing.T) {
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "log-format.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, example, ok := strings.Cut(string(doc), "as it stands in a segment:\n\n")
+	if !ok {
+		t.Fatal("the document has no example")
+	}
+	example, _, _ = strings.Cut(example, "\n\n")
+	var got []byte
+	for line := range strings.Lines(example) {
+		text := strings.TrimSpace(line)
+		if i := strings.Index(text, "  "); i >= 0 {
+			text = text[:i]
+		}
+		b, err := hex.DecodeString(strings.ReplaceAll(text, " ", ""))
+		if err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		got = append(got, b...)
+	}
+	if want := appendEntry(nil, goldenFrames()[1]); !bytes.Equal(got, want) {
+		t.Fatalf("the document shows\n%x\nbut the frame is\n%x", got, want)
+	}
+}
+
 func TestFrameBitFlips(t *testing.T) {
 	for _, f := range goldenFrames() {
 		b := encodeFrame(nil, f)
