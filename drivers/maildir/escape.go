@@ -12,12 +12,12 @@ import (
 //   - A byte that the layout cannot hold is "%" and two upper-case hexadecimal digits on disk: control bytes, in FS a dot at the start and the first letter
 //     of cur, new and tmp, in MaildirPlusPlus every dot.
 //   - A "%" that would be read as such an escape is "%25" on disk; any other "%" stands for itself ("100% sure" is a plain directory name).
-//   - A directory name that is not UTF-8 (and in MaildirPlusPlus an empty level) is called "%FF=" and its bytes in lower-case hexadecimal; a directory that
+//   - A directory name that is not UTF-8 or has control bytes as they are (and in MaildirPlusPlus an empty level) is called "%FF=" and its bytes in lower-case hexadecimal; a directory that
 //     is really called so has one "25" more in its name.
 
 const upperHex = "0123456789ABCDEF"
 
-// rawMark starts the name of a level that stands for bytes that are not UTF-8.
+// rawMark starts the name of a level that stands for bytes that no other name leads to.
 const rawMark = "FF="
 
 // escapable returns the byte that s, what follows a "%", stands for on disk; start says that the "%" is the first byte of the level.
@@ -86,7 +86,7 @@ func (l Layout) needsRaw(disk string) bool {
 	if strings.ContainsAny(disk, "/\x00") || l == MaildirPlusPlus && strings.Contains(disk, ".") {
 		return false
 	}
-	return !utf8.ValidString(disk)
+	return !utf8.ValidString(disk) || strings.ContainsFunc(disk, func(r rune) bool { return r < ' ' || r == 0x7f })
 }
 
 // escape returns the name on disk of one level of a mailbox name.

@@ -54,7 +54,9 @@ func parseSidecar(data []byte) (map[merge.ID][]string, error) {
 		if len(fields) < 2 {
 			return nil, fmt.Errorf("%w: line %d", errSidecar, n)
 		}
-		out[merge.ID(fields[0])] = merge.NewFlags(fields[1:]...).Keywords()
+		if names := merge.NewFlags(fields[1:]...).Keywords(); len(names) > 0 {
+			out[merge.ID(fields[0])] = names
+		}
 	}
 	return out, nil
 }
