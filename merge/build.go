@@ -58,10 +58,11 @@ type pair struct {
 type half struct {
 	HalfView
 	mb       int
+	stored   Half // as the state has it; the message may have a new id
+	storedMB int  // and be in another mailbox
 	relevant bool
 	class    int
 	done     bool // it is part of a pair now
-	next     int  // the arrival on its side that it is now (a new id, or moved), or none
 	movedTo  int  // the arrival on the other side, in another mailbox, that is its other half, or none
 }
 
@@ -98,7 +99,7 @@ func newBuilder(v View, r Rules) *builder {
 			b.pairs = append(b.pairs, pair{PairView: p, mb: i, stored: p.Pair, inState: true, movedTo: [2]int{none, none}, class: none})
 		}
 		for _, h := range m.Halves {
-			b.halves = append(b.halves, half{HalfView: h, mb: i, class: none, next: none, movedTo: none})
+			b.halves = append(b.halves, half{HalfView: h, mb: i, stored: h.Half, storedMB: i, class: none, movedTo: none})
 		}
 	}
 	return b
@@ -106,7 +107,10 @@ func newBuilder(v View, r Rules) *builder {
 
 // wanders reports whether the other half of h is looked for in all mailboxes: the append in doubt may have been moved after it arrived,
 // and what waits as a deletion may turn out to be a move.
-func (h *half) wanders() bool { return !h.Now.Gone && (h.Reason == InDoubt || h.Reason == Held) }
+func (h *half) wanders() bool { return h.Reason == InDoubt || h.Reason == Held }
+
+// free reports whether the half-pair has not been matched.
+func (h *half) free() bool { return !h.done && h.movedTo == none }
 
 // matchReserved pairs half-pairs with arrivals that bear the id reserved for them: no other message can.
 func (b *builder) matchReserved() {
@@ -163,7 +167,10 @@ func (b *builder) complete(hi, ai int) {
 	}
 	p.Now[h.Side], p.Now[a.side] = h.Now, Look{Flags: a.Flags}
 	if h.Now.Gone {
-		p.Base[h.Side], p.Base[a.side] = h.Base, a.Flags
+		// What the arrival has beyond what was appended was set there since. What it lacks is set again, should the message of the
+		// half turn up elsewhere.
+		common := a.Flags.Intersect(h.Base)
+		p.Base[h.Side], p.Base[a.side] = common.Union(h.Base.Intersect(SystemFlags(Deleted))), common
 	} else {
 		var now [2]Flags
 		now[h.Side], now[a.side] = h.Now.Flags, a.Flags

@@ -287,11 +287,8 @@ func (b *builder) closed(items []item) bool {
 			wanted, known = [2]bool{p.Now[0].Gone, p.Now[1].Gone}, true
 		case isHalf:
 			h := &b.halves[it.index]
-			if h.Now.Gone {
-				wanted[h.Side] = true
-			} else {
-				wanted[h.Side.Other()] = true
-			}
+			wanted[h.Side] = h.Now.Gone
+			wanted[h.Side.Other()] = !h.Now.Gone || h.wanders()
 			known = true
 		}
 	}

@@ -245,8 +245,8 @@ func (b *builder) drop(p *pair) {
 	}
 }
 
-// conflictMoves handles a pair that was moved to different mailboxes: the winner's place wins. The pair itself is dropped when it is seen
-// next, so that a cycle that ends before the move knows what to do with the two arrivals.
+// conflictMoves handles a pair that was moved to different mailboxes: the winner's place wins. Until it is moved, the loser's message is a
+// half-pair whose other half may be in any mailbox, so that a cycle that ends before that leads to the same move.
 func (b *builder) conflictMoves(p *pair) {
 	winner, resolution := Left, LeftWon
 	switch b.rules.Conflict {
@@ -258,15 +258,20 @@ func (b *builder) conflictMoves(p *pair) {
 	}
 	loser := winner.Other()
 	b.report(p, resolution)
+	b.drop(p)
 	if !b.rules.Deletions[loser] {
-		b.drop(p)
 		b.arrivals[p.movedTo[0]].used, b.arrivals[p.movedTo[1]].used = false, false
 		return
 	}
 	w, a := &b.arrivals[p.movedTo[winner]], &b.arrivals[p.movedTo[loser]]
-	old, next := b.solitary(p, a), p.now()
+	h := Half{
+		Side: loser, ID: a.ID, Base: p.Base[loser], Reason: InDoubt, Identity: p.Identity, Content: readable(p.Content),
+		Retry: 1, Note: "moved to different mailboxes on both sides",
+	}
+	b.putHalf(a.mb, h)
+	next := p.now()
 	next.ID[winner], next.ID[loser] = w.ID, ""
-	b.act(a.mb, loser, Action{Kind: Move, Old: old, New: next, Now: a.Flags, To: b.names[w.mb]})
+	b.act(a.mb, loser, Action{Kind: Move, Old: b.solitary(p, a), New: next, Now: a.Flags, To: b.names[w.mb], Half: &h})
 }
 
 // solitary returns a pair for an action on an arrival that the state does not know: it has only the id of the arrival's side.
@@ -276,8 +281,8 @@ func (b *builder) solitary(p *pair, a *arrival) Pair {
 	return old
 }
 
-// conflictMoveGone handles a pair that was moved on side s and removed on the other side. As in conflictMoves, a pair whose moved message
-// is deleted is dropped when it is seen next.
+// conflictMoveGone handles a pair that was moved on side s and removed on the other side. The pair is dropped before the moved message is deleted: if
+// the cycle ends in between, the message is kept and copied, which is the safe mistake.
 func (b *builder) conflictMoveGone(p *pair, s Side) {
 	a := &b.arrivals[p.movedTo[s]]
 	resolution := b.resolve(s.Other())
@@ -288,6 +293,7 @@ func (b *builder) conflictMoveGone(p *pair, s Side) {
 		b.drop(p)
 		a.used = false // it is copied like any other
 	case b.rules.Deletions[s]:
+		b.drop(p)
 		b.act(a.mb, s, Action{Kind: Delete, Old: b.solitary(p, a), Now: a.Flags})
 	default:
 		b.drop(p)

@@ -2,47 +2,69 @@ package merge
 
 // decideHalf says how a half-pair goes on.
 func (b *builder) decideHalf(h *half) {
-	c := b.commit(h.mb)
+	if h.mb != h.storedMB && (b.plans[h.mb].Failed || b.plans[h.storedMB].Failed) {
+		return // one of the commits would be missing; seen again when the mailbox no longer fails
+	}
 	switch {
-	case h.done:
-		c.DropHalf = append(c.DropHalf, h.Half)
-	case h.next != none:
-		b.followHalf(h)
+	case h.done, h.Now.Gone:
+		b.endHalf(h)
 	case h.movedTo != none:
 		b.moveHalf(h)
-	case h.Now.Gone:
-		c.DropHalf = append(c.DropHalf, h.Half)
 	default:
 		b.keepHalf(h)
 	}
 }
 
-// known returns the half-pair with what its side shows now.
+func (b *builder) endHalf(h *half) {
+	c := b.commit(h.storedMB)
+	c.DropHalf = append(c.DropHalf, h.stored)
+}
+
+func (b *builder) putHalf(mb int, h Half) {
+	c := b.commit(mb)
+	c.PutHalf = append(c.PutHalf, h)
+}
+
+// relocated reports whether the message has a new id, perhaps in another mailbox.
+func (h *half) relocated() bool { return h.ID != h.stored.ID || h.mb != h.storedMB }
+
+// known returns the half-pair as it goes on: its message under its present id.
 func (h *half) known() Half {
 	out := h.Half
-	out.Base, out.Content = h.Now.Flags, readable(out.Content)
+	out.Content = readable(out.Content)
+	if h.mb != h.storedMB {
+		out.Mark = "" // it speaks of the other mailbox
+	}
 	return out
 }
 
 // keepHalf handles a half-pair that nothing completes: what is due is copied, the others stay.
 func (b *builder) keepHalf(h *half) {
-	target := h.Side.Other()
 	next := h.known()
+	next.Base = h.Now.Flags
 	put := !h.Now.Flags.Equal(h.Half.Base)
-	retries := h.Reason == InDoubt || h.Reason == Quarantined
-	due := retries && h.Due
-	if due && !b.rules.New[target] {
-		next.Reason, next.Retry, next.Mark, next.Reserved, put, due = Policy, 0, "", "", true, false
+	if h.relocated() {
+		b.endHalf(h)
+		put = true
+	}
+	due := h.Due && (h.Reason == InDoubt || h.Reason == Quarantined)
+	if due && !b.rules.New[h.Side.Other()] {
+		next, put, due = kept(next), true, false
 	} else if h.Reason == InDoubt && !due {
 		b.plans[h.mb].Waiting++
 	}
 	if put {
-		c := b.commit(h.mb)
-		c.PutHalf = append(c.PutHalf, next)
+		b.putHalf(h.mb, next)
 	}
 	if due {
 		b.copyHalf(h.mb, &next)
 	}
+}
+
+// kept returns the half-pair as one that stays on its side by policy.
+func kept(h Half) Half {
+	h.Reason, h.Retry, h.Mark, h.Reserved, h.Hold = Policy, 0, "", "", 0
+	return h
 }
 
 // copyHalf copies the message of a half-pair to the other side.
@@ -52,36 +74,22 @@ func (b *builder) copyHalf(mb int, h *Half) {
 	b.act(mb, h.Side.Other(), Action{Kind: Copy, New: p, Half: h})
 }
 
-// followHalf lets a half-pair go on under the new id of its message, perhaps in another mailbox: why it is a half-pair is still true.
-func (b *builder) followHalf(h *half) {
-	a := &b.arrivals[h.next]
-	if b.plans[a.mb].Failed || b.plans[h.mb].Failed {
-		return // seen again when the mailbox no longer fails
-	}
-	next := h.Half
-	next.ID, next.Base, next.Content = a.ID, a.Flags, readable(next.Content)
-	if a.mb != h.mb {
-		next.Mark = "" // it speaks of the other mailbox
-	}
-	from, to := b.commit(h.mb), b.commit(a.mb)
-	from.DropHalf = append(from.DropHalf, h.Half)
-	to.PutHalf = append(to.PutHalf, next)
-	if h.Reason == InDoubt {
-		b.plans[a.mb].Waiting++
-	}
-}
-
 // moveHalf moves the message of a half-pair to where its other half was found.
 func (b *builder) moveHalf(h *half) {
 	a := &b.arrivals[h.movedTo]
 	known := h.known()
+	if h.relocated() {
+		b.endHalf(h)
+	}
 	if !b.rules.Deletions[h.Side] {
 		// It may not be removed from here: both messages stay where they are, on their own.
-		known.Reason, known.Retry, known.Mark, known.Reserved, known.Hold = Policy, 0, "", "", 0
-		c := b.commit(h.mb)
-		c.PutHalf = append(c.PutHalf, known)
+		known.Base = h.Now.Flags
+		b.putHalf(h.mb, kept(known))
 		a.used = false
 		return
+	}
+	if h.relocated() {
+		b.putHalf(h.mb, known)
 	}
 	var now [2]Flags
 	now[h.Side], now[a.side] = h.Now.Flags, a.Flags
@@ -89,7 +97,5 @@ func (b *builder) moveHalf(h *half) {
 	next.ID[a.side] = a.ID
 	old := Pair{Identity: known.Identity, Content: known.Content}
 	old.ID[h.Side], old.Base[h.Side] = h.ID, h.Half.Base
-	stored := h.Half
-	stored.Content = readable(stored.Content)
-	b.act(h.mb, h.Side, Action{Kind: Move, Old: old, New: next, Now: h.Now.Flags, To: b.names[a.mb], Half: &stored})
+	b.act(h.mb, h.Side, Action{Kind: Move, Old: old, New: next, Now: h.Now.Flags, To: b.names[a.mb], Half: &known})
 }

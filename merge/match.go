@@ -56,12 +56,14 @@ type class struct {
 
 func (c *class) match() {
 	c.newIDs()
-	c.halvesHere(InDoubt)
 	c.movedTogether()
-	c.bothNew()
+	c.halvesHere(InDoubt)
+	c.bothNew(c.movers())
 	c.halvesHere(Quarantined, Held, Policy, Window)
 	c.moves()
+	c.bothNew(0)
 	c.halvesElsewhere()
+	c.remains()
 }
 
 // span returns the part of list that is in a mailbox; list is sorted by it.
@@ -169,33 +171,39 @@ func (c *class) pairID(s Side) func(int) string {
 func (c *class) halfFlags(i int) string { return flagsKey(c.b.halves[i].Half.Base) }
 func (c *class) halfID(i int) string    { return string(c.b.halves[i].ID) }
 
-// newIDs finds messages that are gone and there again, under a new id, in the same side of the same mailbox.
+// newIDs finds messages that are gone and there again, under a new id, in the same side of the same mailbox. Pairs that are gone on both sides come
+// later (movedTogether, remains): what can be explained by a message that is still there must not be taken for the remains of another.
 func (c *class) newIDs() {
 	b := c.b
 	for _, mb := range mailboxes(c.pairs, c.pairMailbox) {
 		here := span(c.pairs, mb, c.pairMailbox)
 		for _, s := range Sides {
-			gone := keep(here, func(i int) bool { return b.pairs[i].Now[s].Gone })
-			pairUp(gone, c.arrived(mb, s), func(pi, ai int) {
-				p, a := &b.pairs[pi], &b.arrivals[ai]
-				p.ID[s], p.Now[s], p.put, a.used = a.ID, Look{Flags: a.Flags}, true, true
-			}, [2]func(int) string{c.pairFlags(s), c.arrivalFlags})
+			gone := keep(here, func(i int) bool { return b.pairs[i].Now[s].Gone && !b.pairs[i].Now[s.Other()].Gone })
+			pairUp(gone, c.arrived(mb, s), c.rename(s), [2]func(int) string{c.pairFlags(s), c.arrivalFlags})
 		}
 	}
 	for _, mb := range mailboxes(c.halves, c.halfMailbox) {
 		here := span(c.halves, mb, c.halfMailbox)
 		for _, s := range Sides {
 			gone := keep(here, func(i int) bool { return b.halves[i].Side == s && b.halves[i].Now.Gone && b.halves[i].free() })
-			pairUp(gone, c.arrived(mb, s), c.follow, [2]func(int) string{c.halfFlags, c.arrivalFlags})
+			pairUp(gone, c.arrived(mb, s), c.relocate, [2]func(int) string{c.halfFlags, c.arrivalFlags})
 		}
 	}
 }
 
-// free reports whether the half-pair has not been matched.
-func (h *half) free() bool { return !h.done && h.next == none && h.movedTo == none }
+// rename lets a pair that is gone on side s go on under the id of an arrival in its mailbox.
+func (c *class) rename(s Side) func(pi, ai int) {
+	return func(pi, ai int) {
+		p, a := &c.b.pairs[pi], &c.b.arrivals[ai]
+		p.ID[s], p.Now[s], p.put, a.used = a.ID, Look{Flags: a.Flags}, true, true
+	}
+}
 
-// follow lets a half-pair whose message is gone go on as an arrival on its side.
-func (c *class) follow(hi, ai int) { c.b.halves[hi].next, c.b.arrivals[ai].used = ai, true }
+// relocate lets a half-pair whose message is gone go on as an arrival on its side: why it is a half-pair is still true.
+func (c *class) relocate(hi, ai int) {
+	h, a := &c.b.halves[hi], &c.b.arrivals[ai]
+	h.ID, h.Now, h.mb, a.used = a.ID, Look{Flags: a.Flags}, a.mb, true
+}
 
 // halvesHere completes half-pairs with arrivals on the other side of their mailbox.
 func (c *class) halvesHere(reasons ...Reason) {
@@ -229,36 +237,70 @@ func (c *class) addPair(pi int) {
 	c.pairs = slices.Insert(c.pairs, at, pi)
 }
 
-// movedTogether finds pairs that both sides moved to the same mailbox.
+// movedTogether finds pairs that both sides gave a new id, or moved to the same mailbox.
 func (c *class) movedTogether() {
 	b := c.b
-	gone := keep(c.pairs, func(i int) bool { return b.pairs[i].Now[0].Gone && b.pairs[i].Now[1].Gone })
-	if len(gone) == 0 {
-		return
-	}
-	for _, mb := range mailboxes(c.arrivals, c.arrivalMailbox) {
-		pairUp(c.arrived(mb, Left), c.arrived(mb, Right), func(l, r int) {
-			if len(gone) == 0 {
-				return
+	for _, stayed := range [2]bool{true, false} {
+		var gone []int
+		take := func(mb int, gone []int) {
+			pairUp(c.arrived(mb, Left), c.arrived(mb, Right), func(l, r int) {
+				if len(gone) > 0 {
+					b.pairs[gone[0]].replaced = true
+					b.addMoved(b.pairs[gone[0]], mb, [2]int{l, r})
+					gone = gone[1:]
+				}
+			}, [2]func(int) string{c.arrivalFlags, c.arrivalFlags})
+		}
+		for _, mb := range mailboxes(c.arrivals, c.arrivalMailbox) {
+			from := c.pairs
+			if stayed {
+				from = span(c.pairs, mb, c.pairMailbox)
 			}
-			b.pairs[gone[0]].replaced = true
-			old := b.pairs[gone[0]]
-			gone = gone[1:]
-			p := pair{PairView: old.PairView, mb: mb, put: true, movedTo: [2]int{none, none}, class: old.class}
-			for s, ai := range [2]int{l, r} {
-				a := &b.arrivals[ai]
-				p.ID[s], p.Now[s], a.used = a.ID, Look{Flags: a.Flags}, true
+			if gone = keep(from, func(i int) bool { return b.pairs[i].lost() }); len(gone) > 0 {
+				take(mb, gone)
 			}
-			b.pairs = append(b.pairs, p) // the old one is dropped, being gone on both sides
-		}, [2]func(int) string{c.arrivalFlags, c.arrivalFlags})
+		}
 	}
 }
 
-// bothNew pairs arrivals of both sides of a mailbox.
-func (c *class) bothNew() {
+// lost reports whether the pair is gone on both sides, and nothing took its place.
+func (p *pair) lost() bool { return !p.replaced && p.Now[0].Gone && p.Now[1].Gone }
+
+// addMoved adds the pair that old became: two arrivals in a mailbox. Old itself is dropped, being gone on both sides.
+func (b *builder) addMoved(old pair, mb int, arrivals [2]int) {
+	p := pair{PairView: old.PairView, mb: mb, put: true, movedTo: [2]int{none, none}, class: old.class}
+	for s, ai := range arrivals {
+		a := &b.arrivals[ai]
+		p.ID[s], p.Now[s], a.used = a.ID, Look{Flags: a.Flags}, true
+	}
+	b.pairs = append(b.pairs, p)
+}
+
+// movers returns how many arrivals on each side are to be left for moves. Two messages of equal content, one moved on the left and another one
+// moved on the right to the same mailbox, are two messages. If only one side moved, an equal arrival there on the other side
+// is what became of that move, for instance where a server has to copy and expunge and was interrupted.
+func (c *class) movers() int {
+	var n [2]int
+	for _, i := range c.pairs {
+		p := &c.b.pairs[i]
+		for _, s := range Sides {
+			if p.Now[s].Gone && !p.Now[s.Other()].Gone && c.b.rules.Deletions[s.Other()] {
+				n[s]++
+			}
+		}
+	}
+	return min(n[0], n[1])
+}
+
+// bothNew pairs arrivals of both sides of a mailbox, but for so many couples.
+func (c *class) bothNew(leave int) {
 	b := c.b
 	for _, mb := range mailboxes(c.arrivals, c.arrivalMailbox) {
 		pairUp(c.arrived(mb, Left), c.arrived(mb, Right), func(l, r int) {
+			if leave > 0 {
+				leave--
+				return
+			}
 			la, ra := &b.arrivals[l], &b.arrivals[r]
 			p := pair{mb: mb, put: true, movedTo: [2]int{none, none}, class: none}
 			p.ID = [2]ID{la.ID, ra.ID}
@@ -274,40 +316,61 @@ func (c *class) bothNew() {
 	}
 }
 
-// moves finds gone messages among the arrivals in other mailboxes of their side. Those that are still there on the other side come first: for
-// them a move means work.
+// moves finds messages that are gone on one side among the arrivals in other mailboxes of that side.
 func (c *class) moves() {
-	b := c.b
 	for _, s := range Sides {
-		for _, goneThere := range [2]bool{false, true} {
-			gone := keep(c.pairs, func(i int) bool {
-				p := &b.pairs[i]
-				return !p.replaced && p.Now[s].Gone && p.Now[s.Other()].Gone == goneThere
-			})
-			pairUp(gone, c.arrivedOn(s), func(pi, ai int) {
-				b.pairs[pi].movedTo[s], b.arrivals[ai].used = ai, true
-			}, [2]func(int) string{c.pairID(s), c.arrivalID}, [2]func(int) string{c.pairFlags(s), c.arrivalFlags})
-		}
+		gone := keep(c.pairs, func(i int) bool {
+			p := &c.b.pairs[i]
+			return p.Now[s].Gone && !p.Now[s.Other()].Gone && p.movedTo[s] == none
+		})
+		c.move(s, gone, c.arrivedOn(s))
 	}
 }
 
-// halvesElsewhere finds the other half, or the message itself if it is gone, in other mailboxes.
+func (c *class) move(s Side, gone, arrived []int) {
+	pairUp(gone, arrived, func(pi, ai int) {
+		c.b.pairs[pi].movedTo[s], c.b.arrivals[ai].used = ai, true
+	}, [2]func(int) string{c.pairID(s), c.arrivalID}, [2]func(int) string{c.pairFlags(s), c.arrivalFlags})
+}
+
+// remains finds, for pairs that are gone on both sides, what became of one side's message or of both: another id, or another mailbox.
+func (c *class) remains() {
+	b := c.b
+	for _, mb := range mailboxes(c.pairs, c.pairMailbox) {
+		for _, s := range Sides {
+			gone := keep(span(c.pairs, mb, c.pairMailbox), func(i int) bool { return b.pairs[i].lost() })
+			pairUp(gone, c.arrived(mb, s), c.rename(s), [2]func(int) string{c.pairFlags(s), c.arrivalFlags})
+		}
+	}
+	c.moves() // of what just got a new id on the other side
+	for _, s := range Sides {
+		gone := keep(c.pairs, func(i int) bool { return b.pairs[i].lost() })
+		c.move(s, gone, c.arrivedOn(s))
+	}
+}
+
+// halvesElsewhere finds half-pairs that were moved, and then the other halves in other mailboxes.
 func (c *class) halvesElsewhere() {
 	b := c.b
+	for _, s := range Sides {
+		gone := keep(c.halves, func(i int) bool {
+			h := &b.halves[i]
+			return h.Side == s && h.free() && h.Now.Gone
+		})
+		pairUp(gone, c.arrivedOn(s), c.relocate, [2]func(int) string{c.halfID, c.arrivalID}, [2]func(int) string{c.halfFlags, c.arrivalFlags})
+	}
+	slices.SortStableFunc(c.halves, func(i, j int) int { return cmp.Compare(c.halfMailbox(i), c.halfMailbox(j)) })
+	c.halvesHere(InDoubt)
+	c.halvesHere(Quarantined, Held, Policy, Window)
 	for _, s := range Sides {
 		for _, reason := range [2]Reason{InDoubt, Held} {
 			wandering := keep(c.halves, func(i int) bool {
 				h := &b.halves[i]
-				return h.Side == s && h.free() && h.wanders() && h.Reason == reason
+				return h.Side == s && h.free() && !h.Now.Gone && h.Reason == reason
 			})
 			pairUp(wandering, c.arrivedOn(s.Other()), func(hi, ai int) {
 				b.halves[hi].movedTo, b.arrivals[ai].used = ai, true
 			}, [2]func(int) string{c.halfFlags, c.arrivalFlags})
 		}
-		gone := keep(c.halves, func(i int) bool {
-			h := &b.halves[i]
-			return h.Side == s && h.free() && h.Now.Gone
-		})
-		pairUp(gone, c.arrivedOn(s), c.follow, [2]func(int) string{c.halfID, c.arrivalID}, [2]func(int) string{c.halfFlags, c.arrivalFlags})
 	}
 }

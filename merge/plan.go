@@ -50,8 +50,8 @@ func (k Kind) String() string {
 // side is the source, whose change causes it.
 type Action struct {
 	Kind Kind
-	// Old is the pair as the state has it (Move, SetFlags, Delete; zero for Copy). For a half-pair in doubt
-	// whose message was found in another mailbox (Move), it has only the id of the target side.
+	// Old is the pair as the state has it after the plan's commit (Move, SetFlags, Delete; zero for Copy). It has only the id of the target side for a
+	// half-pair whose other half was found in another mailbox (Move), and for a message that one side moved and the other removed (Delete).
 	Old Pair
 	// New is the pair as it will be once the action is done, but for what only the target can tell: its id for the copied or
 	// moved message (empty in New) and which flags it could hold. Both bases of a Copy are the flags to create it with. Unused by Delete.
@@ -67,10 +67,12 @@ type Action struct {
 	Half *Half
 }
 
-// Commit is a change of the state that needs no effect in a store.
+// Commit is a change of the state that needs no effect in a store. A message that was moved may be put in one mailbox and dropped in another:
+// Drop of all mailboxes is made durable before the rest of any, because a process may die in between: a message that is forgotten is paired again, one that
+// is known twice might be taken for removed. Apart from that, the commit of a mailbox is made durable as a whole.
 type Commit struct {
-	Put      []Pair   // pairs to write: found by pairing, or with new bases
-	Drop     []Pair   // pairs whose message is gone on both sides
+	Put      []Pair   // pairs to write: found by pairing, with new bases, or with a new id on one side; each replaces what has one of its ids
+	Drop     []Pair   // pairs whose message is gone on both sides, or which Put has under other ids
 	PutHalf  []Half   // half-pairs to write
 	DropHalf []Half   // half-pairs that are completed or gone
 	Orphan   []Orphan // pairs that become a half-pair: the other side's message stays, by policy
