@@ -23,7 +23,7 @@ type bars struct {
 
 func (a *app) newBars() *bars {
 	target := a.stderr.w
-	b := &bars{progress: mpb.New(mpb.WithOutput(target), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond))}
+	b := &bars{progress: mpb.New(mpb.WithOutput(target), mpb.WithWidth(40), mpb.WithRefreshRate(120*time.Millisecond), mpb.WithAutoRefresh())}
 	b.undo = append(b.undo, a.stderr.redirect(b.progress))
 	if a.outIsTerminal {
 		// Lines on the same terminal would tear the bars apart.

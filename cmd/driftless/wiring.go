@@ -58,6 +58,10 @@ func (a *app) opener(s config.Store, side merge.Side, dir string, log *zap.Logge
 		if readOnly && !known && isMissing(s.Maildir.Path) {
 			return absentStore{s.Maildir.Path}, nil
 		}
+		if known && isMissing(s.Maildir.Path) {
+			return nil, fmt.Errorf("the Maildir %s was there at the last sync and is gone; is its disk mounted? Nothing is done, since an empty one "+
+				"in its place would look as if all mail had been deleted (if it is gone for good: driftless rebuild)", s.Maildir.Path)
+		}
 		create := !readOnly && !known
 		layout := maildir.FS
 		if s.Maildir.Layout == config.LayoutPlus {
