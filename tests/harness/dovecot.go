@@ -124,8 +124,8 @@ func StartDovecot(t testing.TB, o Options) *Dovecot {
 	}
 	t.Cleanup(func() {
 		d.Kill() // quicker than Stop, and the mail is thrown away anyway
-		if t.Failed() {
-			t.Logf("dovecot's log:\n%s", tail(filepath.Join(d.Dir, "log"), 40))
+		if log := d.complaints(); t.Failed() && log != "" {
+			t.Logf("dovecot's log:\n%s", log)
 		}
 	})
 	var err error
@@ -141,6 +141,17 @@ func StartDovecot(t testing.TB, o Options) *Dovecot {
 }
 
 const dovecotUID = 1500
+
+// complaints returns the last lines of the log that are more than information.
+func (d *Dovecot) complaints() string {
+	var out []string
+	for line := range strings.SplitSeq(tail(filepath.Join(d.Dir, "log"), 200), "\n") {
+		if !strings.Contains(line, "Info: ") {
+			out = append(out, line)
+		}
+	}
+	return strings.Join(out, "\n")
+}
 
 func (d *Dovecot) configFile() string { return filepath.Join(d.Dir, "dovecot.conf") }
 

@@ -28,11 +28,12 @@ func (m Message) Line() string {
 	return fmt.Sprintf("%s %s (%s)", m.Hash, m.Date.UTC().Format(time.DateTime), m.Flags)
 }
 
-// Digest returns a short hash of a message's content up to line endings: a CRLF counts as LF. NUL counts as 0x80, for that
-// is what Dovecot makes of it.
+// Digest returns a short hash of a message's content up to line endings: a CRLF counts as LF. Two things that Dovecot does to any message, whoever
+// stores it, count as nothing: it makes 0x80 of NUL, and drops a CR that is the last byte of all.
 func Digest(body []byte) string {
 	canon := bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
 	canon = bytes.ReplaceAll(canon, []byte{0}, []byte{0x80})
+	canon = bytes.TrimSuffix(canon, []byte("\r"))
 	sum := sha256.Sum256(canon)
 	return hex.EncodeToString(sum[:10])
 }
