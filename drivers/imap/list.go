@@ -376,7 +376,8 @@ func (st *Store) read(ctx context.Context, op, box string, f func(c *conn) error
 		if errors.As(err, &ye) {
 			return ye.err
 		}
-		if again && lost && silent && ctx.Err() == nil {
+		var te *timeoutError
+		if again && lost && silent && ctx.Err() == nil && !errors.As(err, &te) {
 			continue
 		}
 		return classify(op, box, drivers.ReachMailbox, err)

@@ -69,6 +69,11 @@ func (e *literalError) Error() string {
 	return fmt.Sprintf("server announced a literal of %d bytes; at most %d are accepted", e.size, e.limit)
 }
 
+// timeoutError is a server that made no progress.
+type timeoutError struct{ after time.Duration }
+
+func (e *timeoutError) Error() string { return fmt.Sprintf("no answer for %v", e.after) }
+
 func newWire(raw net.Conn, timeout time.Duration, limit int64) *wire {
 	w := &wire{raw: raw, timeout: timeout, limit: limit, ready: make(chan struct{})}
 	w.br = bufio.NewReaderSize((*meter)(w), 64<<10)
@@ -135,7 +140,7 @@ func (w *wire) fail(err error) error {
 				err = fmt.Errorf("%w: %s", errServerClosed, w.bye)
 			}
 		case errors.As(err, &ne) && ne.Timeout():
-			err = fmt.Errorf("no answer for %v", w.timeout)
+			err = &timeoutError{w.timeout}
 		}
 		w.err = err
 	}
