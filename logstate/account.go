@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -250,16 +251,17 @@ func (a *Account) Finish(ctx context.Context, b Batch, out Outcome) error {
 		return fmt.Errorf("finish batch: %w", err)
 	}
 	ops, others := Play(b.Intent, out)
-	if err := a.checkPlay(m, ops, others); err != nil {
+	owns, err := a.checkPlay(m, ops, others)
+	if err != nil {
 		return fmt.Errorf("finish batch: %w", err)
 	}
 	if !side.ledger.isOpen(m, b.Seq) {
 		return fmt.Errorf("finish batch: batch %d of mailbox %d was not begun, or is finished already", b.Seq, m)
 	}
-	if err := side.finish(ctx, b, out); err != nil {
+	if err := side.finish(ctx, b, outcomeRecord{owns: owns, out: out}); err != nil {
 		return fmt.Errorf("finish batch: %w", err)
 	}
-	err := a.driver.run(ctx, a.driver.commit(commitJob{
+	err = a.driver.run(ctx, a.driver.commit(commitJob{
 		mailbox: m, ops: ops, others: others, time: out.Time, batch: true,
 		uses: []use{{log: side.side, epoch: b.Epoch, seq: b.Seq}},
 	}))
@@ -274,28 +276,33 @@ func (a *Account) Finish(ctx context.Context, b Batch, out Outcome) error {
 	return nil
 }
 
-func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) error {
+// checkPlay refuses ops that could not be committed, before their outcome is recorded.
+func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]ownCount, error) {
 	a.driver.mu.RLock()
 	defer a.driver.mu.RUnlock()
-	if a.driver.fold.boxes[m] == nil {
-		return fmt.Errorf("mailbox %d is not registered", m)
-	}
-	for _, op := range ops {
-		if err := checkOp(op); err != nil {
-			return err
+	var owns []ownCount
+	check := func(m Mailbox, ops []Op) error {
+		b := a.driver.fold.boxes[m]
+		if b == nil {
+			return fmt.Errorf("mailbox %d is not registered", m)
 		}
-	}
-	for to, list := range others {
-		if a.driver.fold.boxes[to] == nil {
-			return fmt.Errorf("mailbox %d is not registered", to)
-		}
-		for _, op := range list {
+		owns = append(owns, ownCount{m, b.own})
+		for _, op := range ops {
 			if err := checkOp(op); err != nil {
 				return err
 			}
 		}
+		return nil
 	}
-	return nil
+	if err := check(m, ops); err != nil {
+		return nil, err
+	}
+	for _, to := range slices.Sorted(maps.Keys(others)) {
+		if err := check(to, others[to]); err != nil {
+			return nil, err
+		}
+	}
+	return owns, nil
 }
 
 // Unsettled returns the batches that were begun and not finished by an earlier process, oldest first. Those that Finish was called for since are not

@@ -17,7 +17,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var ctx = context.Background()
 
-func openTest(t testing.TB, dir string) *Account {
+func openTest(t tester, dir string) *Account {
 	t.Helper()
 	a, err := Open(ctx, dir, Options{SegmentSize: 4096})
 	must(t, err)
@@ -26,7 +26,7 @@ func openTest(t testing.TB, dir string) *Account {
 
 func names(i int) [2]string { return [2]string{fmt.Sprintf("box%d", i), fmt.Sprintf("Box/%d", i)} }
 
-func registerTest(t testing.TB, a *Account, n int) []Mailbox {
+func registerTest(t tester, a *Account, n int) []Mailbox {
 	t.Helper()
 	var out []Mailbox
 	for i := range n {
@@ -124,7 +124,7 @@ func TestAgainstModel(t *testing.T) {
 }
 
 // hashTree hashes names, contents and times of the log files.
-func hashTree(t testing.TB, dir string) [32]byte {
+func hashTree(t tester, dir string) [32]byte {
 	t.Helper()
 	h := sha256.New()
 	must(t, filepath.Walk(dir, func(path string, info os.FileInfo, err error) error {

@@ -141,7 +141,25 @@ func (d *decoder) readEffect() (e Effect) {
 	return e
 }
 
-func appendOutcome(b []byte, out Outcome) []byte {
+// ownCount says how many commits of a mailbox there are that no side log can repeat.
+type ownCount struct {
+	mailbox Mailbox
+	own     uint64
+}
+
+// outcomeRecord is what an outcome's frame holds. owns has the mailboxes that the outcome changes.
+type outcomeRecord struct {
+	owns []ownCount
+	out  Outcome
+}
+
+func appendOutcome(b []byte, r outcomeRecord) []byte {
+	b = binary.AppendUvarint(b, uint64(len(r.owns)))
+	for _, o := range r.owns {
+		b = binary.AppendUvarint(b, uint64(o.mailbox))
+		b = binary.AppendUvarint(b, o.own)
+	}
+	out := r.out
 	b = binary.AppendVarint(b, out.Time)
 	b = binary.AppendUvarint(b, uint64(len(out.Results)))
 	for _, r := range out.Results {
@@ -162,37 +180,60 @@ func appendOutcome(b []byte, out Outcome) []byte {
 	return b
 }
 
-func decodeOutcome(payload []byte) (Outcome, error) {
-	d := decoder{b: payload}
-	out := Outcome{Time: d.varint()}
+func (d *decoder) readOwns() []ownCount {
 	n := d.batch(2)
-	if n > 0 {
-		out.Results = make([]Result, n)
+	if n == 0 {
+		return nil
 	}
-	for i := range out.Results {
-		r := &out.Results[i]
-		r.Status = Status(d.byte())
-		if r.Status < Done || r.Status > Refused {
-			d.fail("unknown status %d", r.Status)
-		}
-		tag := d.byte()
-		if tag > 15 {
-			d.fail("unknown result field %#x", tag)
-		}
-		if tag&1 != 0 {
-			r.ID = merge.ID(d.str(maxID))
-		}
-		if tag&2 != 0 {
-			r.Flags = d.readFlags()
-		}
-		if tag&4 != 0 {
-			r.Note = d.str(maxNote)
-		}
-		if tag&8 != 0 {
-			r.Retry = d.varint()
-		}
+	owns := make([]ownCount, n)
+	for i := range owns {
+		owns[i] = ownCount{d.mailbox(), d.uvarint()}
 	}
-	return out, d.end()
+	return owns
+}
+
+// decodeOutcomeHead reads what is needed of an outcome that is in the shared log already.
+func decodeOutcomeHead(payload []byte) ([]ownCount, error) {
+	d := decoder{b: payload}
+	owns := d.readOwns()
+	return owns, d.err
+}
+
+func decodeOutcome(payload []byte) (outcomeRecord, error) {
+	d := decoder{b: payload}
+	r := outcomeRecord{owns: d.readOwns()}
+	r.out.Time = d.varint()
+	if n := d.batch(2); n > 0 {
+		r.out.Results = make([]Result, n)
+	}
+	for i := range r.out.Results {
+		r.out.Results[i] = d.readResult()
+	}
+	return r, d.end()
+}
+
+func (d *decoder) readResult() (r Result) {
+	r.Status = Status(d.byte())
+	if r.Status < Done || r.Status > Refused {
+		d.fail("unknown status %d", r.Status)
+	}
+	tag := d.byte()
+	if tag > 15 {
+		d.fail("unknown result field %#x", tag)
+	}
+	if tag&1 != 0 {
+		r.ID = merge.ID(d.str(maxID))
+	}
+	if tag&2 != 0 {
+		r.Flags = d.readFlags()
+	}
+	if tag&4 != 0 {
+		r.Note = d.str(maxNote)
+	}
+	if tag&8 != 0 {
+		r.Retry = d.varint()
+	}
+	return r
 }
 
 // fact is what a mark or an epoch record says about one mailbox.

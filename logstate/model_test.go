@@ -2,9 +2,7 @@ package logstate
 
 import (
 	"maps"
-	"reflect"
 	"slices"
-	"testing"
 
 	"driftless/merge"
 )
@@ -143,8 +141,15 @@ func (m *model) differs(s *State, sum Summary) string {
 	return ""
 }
 
+// tester is what *testing.T, *testing.B and *rapid.T have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // must fails the test at once.
-func must(t testing.TB, err error) {
+func must(t tester, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -158,7 +163,7 @@ type reader interface {
 }
 
 // checkModels compares all mailboxes; those marked to be paired again are compared only with strict.
-func checkModels(t testing.TB, r reader, models map[Mailbox]*model, strict bool) {
+func checkModels(t tester, r reader, models map[Mailbox]*model, strict bool) {
 	t.Helper()
 	sums := r.Mailboxes()
 	if len(sums) != len(models) {
@@ -180,7 +185,3 @@ func checkModels(t testing.TB, r reader, models map[Mailbox]*model, strict bool)
 }
 
 func sortedKeys[V any](m map[Mailbox]V) []Mailbox { return slices.Sorted(maps.Keys(m)) }
-
-func equalBatches(a, b []Batch) bool {
-	return len(a) == len(b) && (len(a) == 0 || reflect.DeepEqual(a, b))
-}

@@ -1,6 +1,7 @@
 package logstate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -103,7 +104,7 @@ func (r *recovery) run() error {
 			}
 		}
 	}
-	slices.SortStableFunc(r.unsettled, func(a, b Batch) int { return int(max(-1, min(1, a.Intent.Time-b.Intent.Time))) })
+	slices.SortStableFunc(r.unsettled, func(a, b Batch) int { return cmp.Compare(a.Intent.Time, b.Intent.Time) })
 	return nil
 }
 
@@ -287,10 +288,29 @@ func (b *sideBox) lostUpTo(used *consumed, lost []uint64) uint64 {
 	return low
 }
 
-// queueReplays plays outcomes into the shared log, in the order in which they happened.
-func (r *recovery) queueReplays() {
-	slices.SortStableFunc(r.replays, func(a, b replay) int { return int(max(-1, min(1, a.outcome.Time-b.outcome.Time))) })
+// inOrder returns the replays in the order in which they happened: that of each log, and between the logs by time.
+func (r *recovery) inOrder() []replay {
+	var list [2][]replay
 	for _, t := range r.replays {
+		list[t.side] = append(list[t.side], t)
+	}
+	for _, l := range list {
+		slices.SortFunc(l, func(a, b replay) int { return cmp.Compare(a.done, b.done) })
+	}
+	var out []replay
+	for len(list[0])+len(list[1]) > 0 {
+		s := 0
+		if len(list[0]) == 0 || len(list[1]) > 0 && list[1][0].outcome.Time < list[0][0].outcome.Time {
+			s = 1
+		}
+		out, list[s] = append(out, list[s][0]), list[s][1:]
+	}
+	return out
+}
+
+// queueReplays plays outcomes into the shared log.
+func (r *recovery) queueReplays() {
+	for _, t := range r.inOrder() {
 		c, err := r.replay(t)
 		if err != nil {
 			// It was checked before it was written, so this is damage that a checksum does not show.
@@ -331,7 +351,7 @@ func (r *recovery) newEpoch(side merge.Side, epoch uint32, void bool) error {
 	for m, b := range r.driver.fold.boxes {
 		mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, own: b.own})
 	}
-	slices.SortFunc(mark.facts, func(a, b fact) int { return compareUint(uint64(a.mailbox), uint64(b.mailbox)) })
+	slices.SortFunc(mark.facts, func(a, b fact) int { return cmp.Compare(a.mailbox, b.mailbox) })
 	frames := s.markFrames(kindEpoch, mark)
 	if _, err := s.log.Append(frames); err != nil {
 		return fmt.Errorf("begin epoch of %s log: %w", side, err)

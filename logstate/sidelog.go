@@ -103,8 +103,8 @@ func (s *sideLog) begin(ctx context.Context, r intentRecord, names [2]string) (B
 }
 
 // finish makes an outcome durable.
-func (s *sideLog) finish(ctx context.Context, b Batch, out Outcome) error {
-	payload := appendOutcome(nil, out)
+func (s *sideLog) finish(ctx context.Context, b Batch, r outcomeRecord) error {
+	payload := appendOutcome(nil, r)
 	return s.run(ctx, &job{write: func() ([]frame, error) {
 		return []frame{{Kind: kindOutcome, Mailbox: b.Intent.Mailbox, Seq: b.Seq, Payload: payload}}, nil
 	}})

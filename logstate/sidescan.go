@@ -1,6 +1,7 @@
 package logstate
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -31,6 +32,7 @@ type sideBatch struct {
 	seq     uint64
 	epoch   uint32
 	index   uint64 // of the intent
+	done    uint64 // index of the outcome
 	intent  *Intent
 	outcome *Outcome
 	settled bool // its outcome is there, although it may not have been decoded
@@ -123,15 +125,22 @@ func (x *sideScan) frame(fr frame, used func(m Mailbox, seq uint64) bool) error 
 		t.intent = &r.in
 	case kindOutcome:
 		t := b.batch(fr.Seq)
-		t.epoch, t.settled = max(t.epoch, fr.Epoch), true
-		if used(fr.Mailbox, fr.Seq) {
-			return nil
-		}
-		out, err := decodeOutcome(fr.Payload)
+		t.epoch, t.settled, t.done = max(t.epoch, fr.Epoch), true, fr.Index
+		owns, err := decodeOutcomeHead(fr.Payload)
 		if err != nil {
 			return err
 		}
-		t.outcome = &out
+		for _, o := range owns {
+			x.box(o.mailbox).own = max(x.box(o.mailbox).own, o.own)
+		}
+		if used(fr.Mailbox, fr.Seq) {
+			return nil
+		}
+		r, err := decodeOutcome(fr.Payload)
+		if err != nil {
+			return err
+		}
+		t.outcome = &r.out
 	default:
 		return fmt.Errorf("%w: a kind of record that does not belong here", errBadRecord)
 	}
@@ -162,7 +171,7 @@ func (b *sideBox) open(used *consumed) []*sideBatch {
 			out = append(out, t)
 		}
 	}
-	slices.SortFunc(out, func(a, b *sideBatch) int { return compareUint(a.index, b.index) })
+	slices.SortFunc(out, func(a, b *sideBatch) int { return cmp.Compare(a.index, b.index) })
 	return out
 }
 
@@ -176,14 +185,4 @@ func (b *sideBox) missing(used *consumed, limit int) []uint64 {
 		}
 	}
 	return out
-}
-
-func compareUint(a, b uint64) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
 }

@@ -81,8 +81,8 @@ func (n *narrator) tell(fr frame) (t int64, lines []string, err error) {
 		}
 		return r.in.Time, lines, nil
 	case kindOutcome:
-		out, err := decodeOutcome(fr.Payload)
-		return out.Time, n.outcome(batchKey{fr.Mailbox, fr.Seq}, out), err
+		r, err := decodeOutcome(fr.Payload)
+		return r.out.Time, n.outcome(batchKey{fr.Mailbox, fr.Seq}, r.out), err
 	case kindCommit:
 		return n.commit(fr)
 	case kindMark, kindEpoch:
