@@ -6,7 +6,6 @@ import (
 	"hash"
 	"hash/fnv"
 	"slices"
-	"strings"
 )
 
 // identityFields are the header fields that make an identity, by folded name. Servers and clients leave these alone.
@@ -19,17 +18,20 @@ func IdentityFields() []string { return slices.Clone(identityFields) }
 // HeaderIdentity returns the hash of the identity fields of a header block, in wire form or with bare LF; other fields are skipped, so
 // a block with just the identity fields gives the same hash. The result is never 0.
 func HeaderIdentity(header []byte) uint64 {
-	fields := make([][]string, len(identityFields))
-	var cur = -1
+	var fields [4][][]byte // values by field, in order; folded lines are joined
+	cur := -1
 	for line := range bytes.Lines(header) {
 		line = bytes.TrimRight(line, "\r\n")
+		if bytes.IndexByte(line, '\r') >= 0 {
+			line = bytes.ReplaceAll(line, []byte{'\r'}, nil)
+		}
 		if len(line) == 0 {
 			break
 		}
 		if line[0] == ' ' || line[0] == '\t' {
 			if cur >= 0 {
-				last := len(fields[cur]) - 1
-				fields[cur][last] += " " + string(line)
+				last := &fields[cur][len(fields[cur])-1]
+				*last = append(append(*last, ' '), line...)
 			}
 			continue
 		}
@@ -38,10 +40,9 @@ func HeaderIdentity(header []byte) uint64 {
 		if !ok {
 			continue
 		}
-		folded := strings.ToLower(string(bytes.TrimRight(name, " \t")))
-		if i := slices.Index(identityFields, folded); i >= 0 {
+		if i := identityField(bytes.TrimRight(name, " \t")); i >= 0 {
 			cur = i
-			fields[i] = append(fields[i], string(value))
+			fields[i] = append(fields[i], bytes.Clone(value))
 		}
 	}
 	h := fnv.New64a()
@@ -58,13 +59,23 @@ func HeaderIdentity(header []byte) uint64 {
 	return 1
 }
 
-// maskField folds white space to one blank, drops stray CRs and masks the bytes that servers are known to mask.
-func maskField(v string) []byte {
-	out := make([]byte, 0, len(v))
+// identityField returns the index of the field with this name in identityFields, or -1.
+func identityField(name []byte) int {
+	for i, f := range identityFields {
+		if len(name) == len(f) && asciiLower(string(name)) == f {
+			return i
+		}
+	}
+	return -1
+}
+
+// maskField folds white space to one blank and masks the bytes that servers are known to mask. It works in place.
+func maskField(v []byte) []byte {
+	out := v[:0]
 	space := false
 	for i := 0; i < len(v); i++ {
 		switch c := v[i]; {
-		case c == ' ' || c == '\t' || c == '\r':
+		case c == ' ' || c == '\t':
 			space = len(out) > 0
 			continue
 		default:
@@ -94,102 +105,176 @@ type Digest struct {
 	header   []byte
 	buf      []byte
 	inHeader bool
-	line     int // bytes in the current line, CR not counted
+	line     bool // the current line has bytes, CR not counted
 	first    []byte
-	started  bool // the first five bytes have been looked at
-	skipping bool // in a leading "From " line
-	newlines int  // LFs held back, as they may be the end
+	started  bool  // the first five bytes have been looked at
+	skipping bool  // in a leading "From " line
+	newlines int64 // LFs held back, as they may be the end
 	size     int64
 	last     byte
 }
 
 // NewDigest returns an empty digest.
-func NewDigest() *Digest { return &Digest{sum: sha256.New(), inHeader: true} }
+func NewDigest() *Digest {
+	return &Digest{sum: sha256.New(), inHeader: true, header: make([]byte, 0, 4<<10), buf: make([]byte, 0, 4<<10), first: make([]byte, 0, len(separator))}
+}
 
 // Write adds bytes of the message. It never fails.
 func (d *Digest) Write(p []byte) (int, error) {
-	for _, c := range p {
-		if c == '\n' && d.last != '\r' {
-			d.size++
-		}
-		d.size++
-		d.last = c
-		if c == '\r' {
+	n := len(p)
+	for len(p) > 0 {
+		if !d.started {
+			d.begin(p[0])
+			p = p[1:]
 			continue
 		}
-		d.canonical(c)
+		end := bytes.IndexByte(p, '\n')
+		if end < 0 {
+			d.text(p)
+			break
+		}
+		d.text(p[:end])
+		d.newline()
+		p = p[end+1:]
 	}
+	d.flush()
+	return n, nil
+}
+
+// begin takes a byte of the start of the message, where a "From " line may be.
+func (d *Digest) begin(c byte) {
+	switch c {
+	case '\n':
+		d.settle()
+		d.newline()
+		return
+	case '\r':
+	default:
+		d.first = append(d.first, c)
+	}
+	d.size++
+	d.last = c
+	if len(d.first) == len(separator) {
+		d.settle()
+	}
+}
+
+// separator starts the line that an mbox has before each message.
+const separator = "From "
+
+// settle ends the start of the message: what was kept of it is text that has been counted.
+func (d *Digest) settle() {
+	d.started, d.skipping = true, string(d.first) == separator
+	d.put(d.first)
+}
+
+// text takes bytes of one line, without its LF.
+func (d *Digest) text(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	d.size += int64(len(p))
+	d.last = p[len(p)-1]
+	if d.last == '\r' {
+		p = p[:len(p)-1]
+	}
+	for {
+		stray := bytes.IndexByte(p, '\r')
+		if stray < 0 {
+			d.put(p)
+			return
+		}
+		d.put(p[:stray])
+		p = p[stray+1:]
+	}
+}
+
+// newline takes an LF, which counts as CRLF.
+func (d *Digest) newline() {
+	if d.last != '\r' {
+		d.size++
+	}
+	d.size++
+	d.last = '\n'
+	if d.skipping {
+		// What was digested so far was a separator line. A message without any LF is not one, and keeps all its content.
+		d.sum.Reset()
+		d.buf, d.header, d.line, d.skipping = d.buf[:0], d.header[:0], false, false
+		return
+	}
+	d.newlines++
+	if d.inHeader {
+		if !d.line {
+			d.inHeader = false
+		} else if len(d.header) < maxHeader {
+			d.header = append(d.header, '\n')
+		}
+	}
+	d.line = false
+}
+
+// maxBuffer is how much canonical content is collected before it is hashed.
+const maxBuffer = 16 << 10
+
+// put adds bytes of a line, without CR, to the canonical content.
+func (d *Digest) put(p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	d.line = true
+	for ; d.newlines > 0; d.newlines-- {
+		d.buf = append(d.buf, '\n')
+		if len(d.buf) >= maxBuffer {
+			d.flush()
+		}
+	}
+	for len(p) > 0 {
+		if len(d.buf) >= maxBuffer {
+			d.flush()
+		}
+		part := p[:min(len(p), maxBuffer-len(d.buf))]
+		p = p[len(part):]
+		at := len(d.buf)
+		d.buf = append(d.buf, part...)
+		d.mask(d.buf[at:])
+	}
+}
+
+// mask replaces, in place, the bytes that servers are known to replace, and keeps the header.
+func (d *Digest) mask(p []byte) {
+	if !d.inHeader {
+		for {
+			i := bytes.IndexByte(p, 0)
+			if i < 0 {
+				return
+			}
+			p[i] = 0x80
+			p = p[i+1:]
+		}
+	}
+	for i, c := range p {
+		if c >= 0x80 || c == 0 {
+			p[i] = 'X'
+		}
+	}
+	d.header = append(d.header, p[:min(len(p), maxHeader-len(d.header))]...)
+}
+
+// flush hashes what was collected.
+func (d *Digest) flush() {
 	if len(d.buf) > 0 {
 		_, _ = d.sum.Write(d.buf)
 		d.buf = d.buf[:0]
 	}
-	return len(p), nil
-}
-
-func (d *Digest) canonical(c byte) {
-	if !d.started {
-		d.first = append(d.first, c)
-		if len(d.first) < 5 && c != '\n' {
-			return
-		}
-		d.started = true
-		d.skipping = string(d.first) == "From "
-		for _, c := range d.first {
-			d.put(c)
-		}
-		return
-	}
-	if d.skipping && c == '\n' {
-		// What was digested so far was a separator line. A message without any LF is not one, and keeps all its content.
-		d.sum.Reset()
-		d.buf, d.header, d.line, d.skipping = d.buf[:0], d.header[:0], 0, false
-		return
-	}
-	d.put(c)
-}
-
-func (d *Digest) put(c byte) {
-	if c == '\n' {
-		d.newlines++
-		if d.inHeader {
-			if d.line == 0 {
-				d.inHeader = false
-			} else if len(d.header) < maxHeader {
-				d.header = append(d.header, '\n')
-			}
-		}
-		d.line = 0
-		return
-	}
-	for ; d.newlines > 0; d.newlines-- {
-		d.buf = append(d.buf, '\n')
-	}
-	d.line++
-	if d.inHeader {
-		if c >= 0x80 || c == 0 {
-			c = 'X'
-		}
-		if len(d.header) < maxHeader {
-			d.header = append(d.header, c)
-		}
-	} else if c == 0 {
-		c = 0x80
-	}
-	d.buf = append(d.buf, c)
 }
 
 // Sum returns what was computed over everything written. It must be called once, after the last Write.
 func (d *Digest) Sum() (Identity, Content) {
 	if !d.started {
-		for _, c := range d.first {
-			d.put(c)
-		}
 		d.started = true
+		d.put(d.first)
 	}
-	if len(d.buf) > 0 {
-		_, _ = d.sum.Write(d.buf)
-		d.buf = d.buf[:0]
-	}
+	d.flush()
 	var c Content
 	copy(c[:], d.sum.Sum(nil))
 	if !c.Known() {

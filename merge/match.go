@@ -240,25 +240,29 @@ func (c *class) addPair(pi int) {
 // movedTogether finds pairs that both sides gave a new id, or moved to the same mailbox.
 func (c *class) movedTogether() {
 	b := c.b
-	for _, stayed := range [2]bool{true, false} {
-		var gone []int
-		take := func(mb int, gone []int) {
-			pairUp(c.arrived(mb, Left), c.arrived(mb, Right), func(l, r int) {
-				if len(gone) > 0 {
-					b.pairs[gone[0]].replaced = true
-					b.addMoved(b.pairs[gone[0]], mb, [2]int{l, r})
-					gone = gone[1:]
-				}
-			}, [2]func(int) string{c.arrivalFlags, c.arrivalFlags})
-		}
-		for _, mb := range mailboxes(c.arrivals, c.arrivalMailbox) {
-			from := c.pairs
-			if stayed {
-				from = span(c.pairs, mb, c.pairMailbox)
+	lost := func() []int { return keep(c.pairs, func(i int) bool { return b.pairs[i].lost() }) }
+	gone := lost()
+	if len(gone) == 0 {
+		return
+	}
+	// take gives lost pairs the arrivals of a mailbox, and returns those that are still lost.
+	take := func(mb int, gone []int) []int {
+		pairUp(c.arrived(mb, Left), c.arrived(mb, Right), func(l, r int) {
+			if len(gone) > 0 {
+				b.pairs[gone[0]].replaced = true
+				b.addMoved(b.pairs[gone[0]], mb, [2]int{l, r})
+				gone = gone[1:]
 			}
-			if gone = keep(from, func(i int) bool { return b.pairs[i].lost() }); len(gone) > 0 {
-				take(mb, gone)
-			}
+		}, [2]func(int) string{c.arrivalFlags, c.arrivalFlags})
+		return gone
+	}
+	for _, mb := range mailboxes(gone, c.pairMailbox) {
+		take(mb, span(gone, mb, c.pairMailbox))
+	}
+	gone = lost()
+	for _, mb := range mailboxes(c.arrivals, c.arrivalMailbox) {
+		if len(gone) > 0 {
+			gone = take(mb, gone)
 		}
 	}
 }
