@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
+	"strings"
+	"syscall"
 	"time"
 
 	"driftless/drivers"
@@ -51,7 +54,7 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 			continue
 		case err != nil:
 			return nil, err
-		case time.Since(fi.ModTime()) > staleLock:
+		case time.Since(fi.ModTime()) > staleLock || abandoned(path, host):
 			if err := ignoreMissing(os.Remove(path)); err != nil {
 				return nil, err
 			}
@@ -63,6 +66,20 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 			return nil, err
 		}
 	}
+}
+
+// abandoned reports whether a lock names a process of this machine that does not exist any more.
+func abandoned(path, host string) bool {
+	data, err := readSmall(path)
+	if err != nil {
+		return false
+	}
+	number, where, ok := strings.Cut(strings.TrimSpace(string(data)), ":")
+	pid, err := strconv.Atoi(number)
+	if !ok || err != nil || pid <= 0 || where != host {
+		return false
+	}
+	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // updateTable loads the keyword tables under the lock, lets change compute new ones, and makes what differs durable. change must not modify what it is given.
