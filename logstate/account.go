@@ -226,7 +226,7 @@ func (a *Account) Begin(ctx context.Context, in Intent) (Batch, error) {
 	}
 	var names [2]string
 	if box != nil {
-		r.own, names = box.own, box.names
+		r.changes, names = box.changes, box.names
 	}
 	r.sharedEpoch = a.driver.log.Epoch()
 	a.driver.mu.RUnlock()
@@ -251,14 +251,14 @@ func (a *Account) Finish(ctx context.Context, b Batch, out Outcome) error {
 		return fmt.Errorf("finish batch: %w", err)
 	}
 	ops, others := Play(b.Intent, out)
-	owns, err := a.checkPlay(m, ops, others)
+	since, err := a.checkPlay(m, ops, others)
 	if err != nil {
 		return fmt.Errorf("finish batch: %w", err)
 	}
 	if !side.ledger.isOpen(m, b.Seq) {
 		return fmt.Errorf("finish batch: batch %d of mailbox %d was not begun, or is finished already", b.Seq, m)
 	}
-	if err := side.finish(ctx, b, outcomeRecord{owns: owns, out: out}); err != nil {
+	if err := side.finish(ctx, b, outcomeRecord{since: since, out: out}); err != nil {
 		return fmt.Errorf("finish batch: %w", err)
 	}
 	err = a.driver.run(ctx, a.driver.commit(commitJob{
@@ -277,16 +277,16 @@ func (a *Account) Finish(ctx context.Context, b Batch, out Outcome) error {
 }
 
 // checkPlay refuses ops that could not be committed, before their outcome is recorded.
-func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]ownCount, error) {
+func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]changeCount, error) {
 	a.driver.mu.RLock()
 	defer a.driver.mu.RUnlock()
-	var owns []ownCount
+	var since []changeCount
 	check := func(m Mailbox, ops []Op) error {
 		b := a.driver.fold.boxes[m]
 		if b == nil {
 			return fmt.Errorf("mailbox %d is not registered", m)
 		}
-		owns = append(owns, ownCount{m, b.own})
+		since = append(since, changeCount{m, b.changes})
 		for _, op := range ops {
 			if err := checkOp(op); err != nil {
 				return err
@@ -302,7 +302,7 @@ func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]own
 			return nil, err
 		}
 	}
-	return owns, nil
+	return since, nil
 }
 
 // Unsettled returns the batches that were begun and not finished by an earlier process, oldest first. Those that Finish was called for since are not

@@ -8,15 +8,15 @@ import (
 
 // box is what is known of a mailbox without folding its pairs.
 type box struct {
-	id     Mailbox
-	named  bool // its registration was read; without it, only the number is known
-	names  [2]string
-	known  [2]bool
-	cursor [2]string
-	counts counts
-	repair bool
-	own    uint64      // commits to pairs and half-pairs that did not come through a side log
-	used   [2]consumed // by side log
+	id      Mailbox
+	named   bool // its registration was read; without it, only the number is known
+	names   [2]string
+	known   [2]bool
+	cursor  [2]string
+	counts  counts
+	repair  bool
+	changes uint64      // commits that changed pairs or half-pairs
+	used    [2]consumed // by side log
 }
 
 func (b *box) clone() *box {
@@ -49,8 +49,8 @@ func (b *box) apply(s *section) {
 	if s.repair != nil {
 		b.repair = *s.repair
 	}
-	if s.own != 0 {
-		b.own = s.own
+	if s.changes != 0 {
+		b.changes = s.changes
 	}
 	for i, c := range s.cursor {
 		if c != nil {

@@ -195,7 +195,7 @@ func (d *stateDriver) checkpointEnd() error {
 	mark := markRecord{time: d.now().UnixMilli(), sharedEpoch: d.log.Epoch()}
 	for m := Mailbox(1); m < d.fold.next; m++ {
 		if b := d.fold.boxes[m]; b != nil {
-			mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, own: b.own})
+			mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, changes: b.changes})
 		}
 	}
 	for s := range d.sides {

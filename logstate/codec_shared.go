@@ -79,7 +79,7 @@ type section struct {
 	mailbox Mailbox
 	counts  *counts
 	repair  *bool
-	own     uint64 // 0: unchanged
+	changes uint64 // 0: unchanged
 	cursor  [2]*string
 	known   *[2]bool
 	ops     []byte // encoded; nil if none
@@ -104,15 +104,15 @@ func appendCommit(b []byte, r commitRecord) []byte {
 	b = binary.AppendUvarint(b, uint64(len(r.sections)))
 	for _, s := range r.sections {
 		b = binary.AppendUvarint(b, uint64(s.mailbox))
-		b = append(b, pack(s.counts != nil, s.repair != nil, s.own != 0, s.cursor[0] != nil, s.cursor[1] != nil, s.known != nil, s.ops != nil))
+		b = append(b, pack(s.counts != nil, s.repair != nil, s.changes != 0, s.cursor[0] != nil, s.cursor[1] != nil, s.known != nil, s.ops != nil))
 		if s.counts != nil {
 			b = appendCounts(b, *s.counts)
 		}
 		if s.repair != nil {
 			b = append(b, pack(*s.repair))
 		}
-		if s.own != 0 {
-			b = binary.AppendUvarint(b, s.own)
+		if s.changes != 0 {
+			b = binary.AppendUvarint(b, s.changes)
 		}
 		for _, c := range s.cursor {
 			if c != nil {
@@ -163,7 +163,7 @@ func (d *decoder) readSection() (s section) {
 		s.repair = &v
 	}
 	if tag&4 != 0 {
-		s.own = d.uvarint()
+		s.changes = d.uvarint()
 	}
 	for i := range s.cursor {
 		if tag&(8<<i) != 0 {
@@ -236,7 +236,7 @@ func appendBox(b []byte, m *box) []byte {
 	b = appendBytes(b, m.cursor[0])
 	b = appendBytes(b, m.cursor[1])
 	b = appendCounts(b, m.counts)
-	b = binary.AppendUvarint(b, m.own)
+	b = binary.AppendUvarint(b, m.changes)
 	for _, u := range m.used {
 		b = binary.AppendUvarint(b, uint64(u.epoch))
 		b = binary.AppendUvarint(b, u.low)
@@ -259,7 +259,7 @@ func (d *decoder) readBox() *box {
 	m.names = [2]string{d.str(maxName), d.str(maxName)}
 	m.cursor = [2]string{d.str(maxCursor), d.str(maxCursor)}
 	m.counts = d.readCounts()
-	m.own = d.uvarint()
+	m.changes = d.uvarint()
 	for i := range m.used {
 		u := &m.used[i]
 		u.epoch, u.low = d.epoch(), d.uvarint()

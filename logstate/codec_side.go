@@ -10,13 +10,13 @@ import (
 // intentRecord is what an intent's frame holds. The first two fields tell, whenever the logs are opened again, what the shared log must
 // know at least: one that knows less is an old copy.
 type intentRecord struct {
-	own         uint64 // commits of the mailbox that no side log can repeat
+	changes     uint64 // of the mailbox's pairs and half-pairs until then
 	sharedEpoch uint32
 	in          Intent // Mailbox comes from the frame
 }
 
 func appendIntent(b []byte, r intentRecord) []byte {
-	b = binary.AppendUvarint(b, r.own)
+	b = binary.AppendUvarint(b, r.changes)
 	b = binary.AppendUvarint(b, uint64(r.sharedEpoch))
 	b = append(b, byte(r.in.Target))
 	b = binary.AppendVarint(b, r.in.Time)
@@ -30,16 +30,16 @@ func appendIntent(b []byte, r intentRecord) []byte {
 }
 
 // decodeIntentHead reads what is needed of an intent that is settled already.
-func decodeIntentHead(payload []byte) (own uint64, sharedEpoch uint32, err error) {
+func decodeIntentHead(payload []byte) (changes uint64, sharedEpoch uint32, err error) {
 	d := decoder{b: payload}
-	own = d.uvarint()
+	changes = d.uvarint()
 	sharedEpoch = d.epoch()
-	return own, sharedEpoch, d.err
+	return changes, sharedEpoch, d.err
 }
 
 func decodeIntent(m Mailbox, payload []byte) (intentRecord, error) {
 	d := decoder{b: payload}
-	r := intentRecord{own: d.uvarint(), sharedEpoch: d.epoch()}
+	r := intentRecord{changes: d.uvarint(), sharedEpoch: d.epoch()}
 	r.in = Intent{Mailbox: m, Target: d.readSide(), Time: d.varint(), Mark: d.str(maxMark), MarkTo: d.str(maxMark)}
 	n := d.batch(3)
 	if n > 0 {
@@ -141,23 +141,24 @@ func (d *decoder) readEffect() (e Effect) {
 	return e
 }
 
-// ownCount says how many commits of a mailbox there are that no side log can repeat.
-type ownCount struct {
+// changeCount says how many commits have changed the pairs or half-pairs of a mailbox.
+type changeCount struct {
 	mailbox Mailbox
-	own     uint64
+	changes uint64
 }
 
-// outcomeRecord is what an outcome's frame holds. owns has the mailboxes that the outcome changes.
+// outcomeRecord is what an outcome's frame holds. since has the mailboxes that the outcome changes, as they were before: when the outcome is
+// played again on less than that, something is lost.
 type outcomeRecord struct {
-	owns []ownCount
-	out  Outcome
+	since []changeCount
+	out   Outcome
 }
 
 func appendOutcome(b []byte, r outcomeRecord) []byte {
-	b = binary.AppendUvarint(b, uint64(len(r.owns)))
-	for _, o := range r.owns {
+	b = binary.AppendUvarint(b, uint64(len(r.since)))
+	for _, o := range r.since {
 		b = binary.AppendUvarint(b, uint64(o.mailbox))
-		b = binary.AppendUvarint(b, o.own)
+		b = binary.AppendUvarint(b, o.changes)
 	}
 	out := r.out
 	b = binary.AppendVarint(b, out.Time)
@@ -180,28 +181,28 @@ func appendOutcome(b []byte, r outcomeRecord) []byte {
 	return b
 }
 
-func (d *decoder) readOwns() []ownCount {
+func (d *decoder) readChanges() []changeCount {
 	n := d.batch(2)
 	if n == 0 {
 		return nil
 	}
-	owns := make([]ownCount, n)
-	for i := range owns {
-		owns[i] = ownCount{d.mailbox(), d.uvarint()}
+	since := make([]changeCount, n)
+	for i := range since {
+		since[i] = changeCount{d.mailbox(), d.uvarint()}
 	}
-	return owns
+	return since
 }
 
 // decodeOutcomeHead reads what is needed of an outcome that is in the shared log already.
-func decodeOutcomeHead(payload []byte) ([]ownCount, error) {
+func decodeOutcomeHead(payload []byte) ([]changeCount, error) {
 	d := decoder{b: payload}
-	owns := d.readOwns()
-	return owns, d.err
+	since := d.readChanges()
+	return since, d.err
 }
 
 func decodeOutcome(payload []byte) (outcomeRecord, error) {
 	d := decoder{b: payload}
-	r := outcomeRecord{owns: d.readOwns()}
+	r := outcomeRecord{since: d.readChanges()}
 	r.out.Time = d.varint()
 	if n := d.batch(2); n > 0 {
 		r.out.Results = make([]Result, n)
@@ -241,7 +242,7 @@ type fact struct {
 	mailbox Mailbox
 	names   [2]string
 	floor   uint64 // sequences up to here are over; the log need not have them any more
-	own     uint64 // as in intentRecord
+	changes uint64 // as in intentRecord
 }
 
 // markRecord is what a mark or an epoch record holds.
@@ -262,7 +263,7 @@ func appendMark(b []byte, r markRecord) []byte {
 		b = appendBytes(b, f.names[0])
 		b = appendBytes(b, f.names[1])
 		b = binary.AppendUvarint(b, f.floor)
-		b = binary.AppendUvarint(b, f.own)
+		b = binary.AppendUvarint(b, f.changes)
 	}
 	return b
 }
@@ -284,7 +285,7 @@ func decodeMark(payload []byte) (markRecord, error) {
 		f.mailbox = d.mailbox()
 		f.names = [2]string{d.str(maxName), d.str(maxName)}
 		f.floor = d.uvarint()
-		f.own = d.uvarint()
+		f.changes = d.uvarint()
 	}
 	return r, d.end()
 }

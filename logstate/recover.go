@@ -73,9 +73,10 @@ type recovery struct {
 	*Account
 	scans      [2]*sideScan
 	lostShared bool
-	jobs       []*job
+	registers  []*job // registrations: what is written first
+	marks      []*job // then what is to be paired again
 	replays    []replay
-	late       []*job // after the replays
+	late       []*job // what follows the replays
 }
 
 // replay is a batch whose outcome is in a side log only.
@@ -93,8 +94,11 @@ func (r *recovery) run() error {
 	for _, side := range merge.Sides {
 		marks[side] = r.side(side)
 	}
-	r.queueReplays()
-	if err := r.flush(append(r.jobs, r.late...)); err != nil {
+	jobs := slices.Concat(r.registers, r.marks, r.played())
+	for _, m := range r.numbers() {
+		jobs = append(jobs, r.changes(m))
+	}
+	if err := r.flush(append(jobs, r.late...)); err != nil {
 		return err
 	}
 	for _, mark := range marks {
@@ -161,28 +165,17 @@ func (r *recovery) numbers() []Mailbox {
 // names registers a mailbox again that only a side log still knows, and marks it to be paired again if the shared log had known more of it.
 func (r *recovery) names(m Mailbox) {
 	b := r.driver.fold.boxes[m]
-	var own uint64
-	for _, x := range r.scans {
-		if s := x.boxes[m]; s != nil {
-			own = max(own, s.own)
-		}
-	}
-	lost := false
 	if b == nil || !b.named {
 		names, ok := r.sideNames(m)
 		if !ok {
 			return
 		}
-		lost = b != nil // it has commits, but its registration is gone
-		r.jobs = append(r.jobs, &job{write: func() ([]frame, error) {
+		if b != nil {
+			r.repair(m, "has lost the registration of mailbox %d", m)
+		}
+		r.registers = append(r.registers, &job{write: func() ([]frame, error) {
 			return []frame{{Kind: kindRegister, Mailbox: m, Payload: appendNames(nil, r.opt.Now().UnixMilli(), names)}}, nil
 		}})
-	}
-	if b == nil {
-		b = &box{}
-	}
-	if own > b.own || lost {
-		r.repair(m, own, "is older than the side logs know: commits of mailbox %d are lost", m)
 	}
 }
 
@@ -196,9 +189,27 @@ func (r *recovery) sideNames(m Mailbox) ([2]string, bool) {
 }
 
 // repair marks a mailbox to be paired again.
-func (r *recovery) repair(m Mailbox, own uint64, format string, args ...any) {
+func (r *recovery) repair(m Mailbox, format string, args ...any) {
 	r.report("shared", fmt.Sprintf("the log "+format+"; it is paired again by content", args...))
-	r.jobs = append(r.jobs, r.driver.commit(commitJob{mailbox: m, time: r.opt.Now().UnixMilli(), repair: true, own: own}))
+	r.marks = append(r.marks, r.driver.commit(commitJob{mailbox: m, time: r.opt.Now().UnixMilli(), repair: map[Mailbox]uint64{m: 0}}))
+}
+
+// changes compares, once the replays are done, how many changes the logs know of.
+func (r *recovery) changes(m Mailbox) *job {
+	var known uint64
+	for _, x := range r.scans {
+		if s := x.boxes[m]; s != nil {
+			known = max(known, s.changes)
+		}
+	}
+	return &job{write: func() ([]frame, error) {
+		b := r.driver.fold.boxes[m]
+		if b == nil || b.changes >= known {
+			return nil, nil
+		}
+		r.report("shared", fmt.Sprintf("the log is older than the side logs know: changes of mailbox %d are lost; it is paired again by content", m))
+		return r.driver.current.commitFrames(commitJob{mailbox: m, time: r.opt.Now().UnixMilli(), repair: map[Mailbox]uint64{m: known}})
+	}}
 }
 
 // side compares a side log with the shared log. It returns what is to be written to the side log once the shared log is up to date, or nil.
@@ -260,7 +271,7 @@ func (r *recovery) batches(side merge.Side, m Mailbox, s *sideBox, used *consume
 	}
 	led := r.sides[side].ledger
 	if lost := s.missing(used, maxMissing); len(lost) > 0 {
-		r.repair(m, 0, "lacks batches of mailbox %d that the %s log does not have any more", m, side)
+		r.repair(m, "lacks batches of mailbox %d that the %s log does not have any more", m, side)
 		uses := make([]use, len(lost))
 		for i, seq := range lost {
 			uses[i] = use{log: side, epoch: r.logs[side].Epoch(), seq: seq}
@@ -308,39 +319,52 @@ func (r *recovery) inOrder() []replay {
 	return out
 }
 
-// queueReplays plays outcomes into the shared log.
-func (r *recovery) queueReplays() {
+// played returns the jobs that play outcomes into the shared log.
+func (r *recovery) played() []*job {
+	var jobs []*job
 	for _, t := range r.inOrder() {
-		c, err := r.replay(t)
-		if err != nil {
-			// It was checked before it was written, so this is damage that a checksum does not show.
-			r.repair(t.intent.Mailbox, 0, "cannot take batch %d of mailbox %d: %v", t.seq, t.intent.Mailbox, err)
-			c = commitJob{mailbox: t.intent.Mailbox, time: t.outcome.Time, batch: true, uses: []use{{log: t.side, epoch: t.epoch, seq: t.seq}}}
+		c := commitJob{mailbox: t.intent.Mailbox, time: t.outcome.Time, batch: true, uses: []use{{log: t.side, epoch: t.epoch, seq: t.seq}}}
+		j := r.driver.commit(c)
+		j.write = func() ([]frame, error) {
+			c.repair = map[Mailbox]uint64{}
+			if err := r.play(&c, t); err != nil {
+				// It was checked before it was written, so something else that it needs is lost.
+				r.report("shared", fmt.Sprintf("batch %d of mailbox %d cannot be played again (%v); it is paired again by content", t.seq, c.mailbox, err))
+				c.repair[c.mailbox], c.ops, c.others = 0, nil, nil
+			}
+			return r.driver.current.commitFrames(c)
 		}
-		r.jobs = append(r.jobs, r.driver.commit(c))
+		jobs = append(jobs, j)
 	}
+	return jobs
 }
 
-func (r *recovery) replay(t replay) (commitJob, error) {
-	c := commitJob{mailbox: t.intent.Mailbox, time: t.outcome.Time, batch: true, uses: []use{{log: t.side, epoch: t.epoch, seq: t.seq}}}
+// play fills in the ops of a replay, and marks what it meets in an older state than it was played on.
+func (r *recovery) play(c *commitJob, t replay) error {
 	if err := checkOutcome(*t.intent, *t.outcome); err != nil {
-		return c, err
+		return err
 	}
 	ops, others := Play(*t.intent, *t.outcome)
 	lists := [][]Op{ops}
 	for m, list := range others {
-		if r.driver.fold.boxes[m] == nil && !r.registering(m) {
-			return c, errors.New("the destination of a move is not known any more")
+		if r.driver.fold.boxes[m] == nil {
+			return errors.New("the destination of a move is not known any more")
 		}
 		lists = append(lists, list)
 	}
 	for _, op := range slices.Concat(lists...) {
 		if err := checkOp(op); err != nil {
-			return c, err
+			return err
 		}
 	}
 	c.ops, c.others = ops, others
-	return c, nil
+	for _, s := range t.since {
+		if b := r.driver.fold.boxes[s.mailbox]; b != nil && b.changes < s.changes {
+			r.report("shared", fmt.Sprintf("changes of mailbox %d before a batch that is played again are lost; it is paired again by content", s.mailbox))
+			c.repair[s.mailbox] = s.changes
+		}
+	}
+	return nil
 }
 
 // newEpoch begins a new epoch of a side log.
@@ -349,7 +373,7 @@ func (r *recovery) newEpoch(side merge.Side, epoch uint32, void bool) error {
 	s.log.StartEpoch(epoch)
 	mark := markRecord{time: r.opt.Now().UnixMilli(), sharedEpoch: r.logs[2].Epoch(), void: void}
 	for m, b := range r.driver.fold.boxes {
-		mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, own: b.own})
+		mark.facts = append(mark.facts, fact{mailbox: m, names: b.names, changes: b.changes})
 	}
 	slices.SortFunc(mark.facts, func(a, b fact) int { return cmp.Compare(a.mailbox, b.mailbox) })
 	frames := s.markFrames(kindEpoch, mark)

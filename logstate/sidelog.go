@@ -7,7 +7,7 @@ import (
 	"driftless/merge"
 )
 
-// sideLog is the worker that owns a side log.
+// sideLog is the worker that since a side log.
 type sideLog struct {
 	*worker
 	side   merge.Side

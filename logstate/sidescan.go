@@ -23,7 +23,7 @@ type sideBox struct {
 	named   bool
 	names   [2]string
 	floor   uint64 // sequences up to here may have been dropped
-	own     uint64 // what the shared log must know at least
+	changes uint64 // what the shared log must know at least
 	batches map[uint64]*sideBatch
 }
 
@@ -35,7 +35,8 @@ type sideBatch struct {
 	done    uint64 // index of the outcome
 	intent  *Intent
 	outcome *Outcome
-	settled bool // its outcome is there, although it may not have been decoded
+	since   []changeCount // as the outcome has it
+	settled bool          // its outcome is there, although it may not have been decoded
 }
 
 func newSideScan(side merge.Side) *sideScan {
@@ -105,11 +106,11 @@ func (x *sideScan) frame(fr frame, used func(m Mailbox, seq uint64) bool) error 
 		}
 		b.name(names)
 	case kindIntent:
-		own, epoch, err := decodeIntentHead(fr.Payload)
+		changes, epoch, err := decodeIntentHead(fr.Payload)
 		if err != nil {
 			return err
 		}
-		b.own, x.sharedEpoch = max(b.own, own), max(x.sharedEpoch, epoch)
+		b.changes, x.sharedEpoch = max(b.changes, changes), max(x.sharedEpoch, epoch)
 		t := &sideBatch{seq: fr.Seq, epoch: fr.Epoch, index: fr.Index} // an intent begins a batch: what had the number before is another line of history
 		b.batches[fr.Seq] = t
 		if used(fr.Mailbox, fr.Seq) {
@@ -126,12 +127,12 @@ func (x *sideScan) frame(fr frame, used func(m Mailbox, seq uint64) bool) error 
 	case kindOutcome:
 		t := b.batch(fr.Seq)
 		t.epoch, t.settled, t.done = max(t.epoch, fr.Epoch), true, fr.Index
-		owns, err := decodeOutcomeHead(fr.Payload)
+		since, err := decodeOutcomeHead(fr.Payload)
 		if err != nil {
 			return err
 		}
-		for _, o := range owns {
-			x.box(o.mailbox).own = max(x.box(o.mailbox).own, o.own)
+		for _, o := range since {
+			x.box(o.mailbox).changes = max(x.box(o.mailbox).changes, o.changes)
 		}
 		if used(fr.Mailbox, fr.Seq) {
 			return nil
@@ -140,7 +141,7 @@ func (x *sideScan) frame(fr frame, used func(m Mailbox, seq uint64) bool) error 
 		if err != nil {
 			return err
 		}
-		t.outcome = &r.out
+		t.outcome, t.since = &r.out, r.since
 	default:
 		return fmt.Errorf("%w: a kind of record that does not belong here", errBadRecord)
 	}
@@ -156,7 +157,7 @@ func (x *sideScan) mark(r markRecord) {
 	}
 	for _, f := range r.facts {
 		b := x.box(f.mailbox)
-		b.floor, b.own = max(b.floor, f.floor), max(b.own, f.own)
+		b.floor, b.changes = max(b.floor, f.floor), max(b.changes, f.changes)
 		if f.names != [2]string{} {
 			b.name(f.names)
 		}

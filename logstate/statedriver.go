@@ -14,7 +14,7 @@ import (
 // keepLoaded is how many mailboxes stay folded because a commit needed them, although nobody asked for their state.
 const keepLoaded = 8
 
-// stateDriver is the worker that owns the shared log and what is folded from it.
+// stateDriver is the worker that since the shared log and what is folded from it.
 type stateDriver struct {
 	*worker
 	dir   string // of the shared log
@@ -191,9 +191,8 @@ type commitJob struct {
 	others  map[Mailbox][]Op
 	time    int64
 	uses    []use
-	batch   bool   // the use's low is to be filled in, and the batch to be closed
-	repair  bool   // the mailbox is to be paired again
-	own     uint64 // recovery: the number of own commits that is known of
+	batch   bool               // the use's low is to be filled in, and the batch to be closed
+	repair  map[Mailbox]uint64 // recovery: mailboxes that are to be paired again, and how many changes are known to have been
 }
 
 func (d *stateDriver) commit(c commitJob) *job {
@@ -214,11 +213,14 @@ func (w *groupWriter) commitFrames(c commitJob) ([]frame, error) {
 	}
 	numbers := []Mailbox{c.mailbox}
 	for m := range c.others {
-		if m != c.mailbox {
-			numbers = append(numbers, m)
-		}
+		numbers = append(numbers, m)
 	}
-	slices.Sort(numbers[1:])
+	for m := range c.repair {
+		numbers = append(numbers, m)
+	}
+	numbers = slices.DeleteFunc(numbers[1:], func(m Mailbox) bool { return m == c.mailbox })
+	slices.Sort(numbers)
+	numbers = append([]Mailbox{c.mailbox}, slices.Compact(numbers)...)
 	// All that can fail comes first: a commit is applied as a whole or not at all.
 	for _, m := range numbers {
 		if err := w.prepare(m, c.opsFor(m)); err != nil {
@@ -254,7 +256,7 @@ func (c *commitJob) opsFor(m Mailbox) []Op {
 }
 
 func (s *section) tells() bool {
-	return s.counts != nil || s.repair != nil || s.own != 0 || s.cursor != [2]*string{} || s.known != nil || s.ops != nil
+	return s.counts != nil || s.repair != nil || s.changes != 0 || s.cursor != [2]*string{} || s.known != nil || s.ops != nil
 }
 
 // onTable reports whether an op is about pairs or half-pairs.
@@ -309,18 +311,15 @@ func (w *groupWriter) section(m Mailbox, ops []Op, c *commitJob) (section, error
 			}
 		}
 	}
-	if m == c.mailbox && c.repair {
-		repair = true
-	}
 	if touched {
 		n := state.table.count
-		s.counts = &n
-		if !c.batch {
-			s.own = b.own + 1
-		}
+		s.counts, s.changes = &n, b.changes+1
 	}
-	if m == c.mailbox && c.own > b.own {
-		s.own = c.own
+	if had, ok := c.repair[m]; ok {
+		repair = true
+		if had > b.changes {
+			s.changes = max(s.changes, had)
+		}
 	}
 	if repair != b.repair {
 		s.repair = &repair
