@@ -421,6 +421,11 @@ func (c *cycle) checkIdentity(ctx context.Context) error {
 			if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {
 				return fmt.Errorf("%s store: record identity: %w", side, err)
 			}
+		case now == recorded && isLocal && !c.req.DryRun:
+			// The store learns that it may write: it mends what only a writer may mend (two files with one unique part).
+			if _, err := local.EnsureIdentity(ctx); err != nil {
+				return fmt.Errorf("%s store: identity: %w", side, err)
+			}
 		case now == recorded || (now == "" && !isLocal):
 		default:
 			c.hold[side] = fmt.Sprintf("the %s store (%s) is not the one that was synced before", side, store.Info().Address)
