@@ -24,6 +24,7 @@ type outgoing struct {
 	shape   shape
 	flags   merge.Flags // to send
 	plain   bool        // flags were reduced to what every server takes
+	binary  bool        // send as literal8: the server refused NUL in an ordinary literal
 	settled bool
 }
 
@@ -147,9 +148,10 @@ func (m *mailbox) appendBatch(ctx context.Context, c *conn, batch []*outgoing, r
 	return err
 }
 
-// literal returns how the message is sent.
+// literal returns how the message is sent. NUL goes in an ordinary literal at first: Dovecot and Courier take that and keep the length, while
+// for a literal8 (RFC 3516) Dovecot encodes parts anew, which alters the message.
 func (c *conn) literal(o *outgoing) *literal {
-	l := &literal{content: o.msg.Content, size: o.shape.size, fix: o.shape.bareLF, binary: o.shape.nul && c.caps.has("BINARY")}
+	l := &literal{content: o.msg.Content, size: o.shape.size, fix: o.shape.bareLF, binary: o.binary}
 	l.sync = !c.caps.has("LITERAL+") && !(c.caps.has("LITERAL-") && l.size <= 4096)
 	return l
 }
@@ -267,7 +269,8 @@ func (m *mailbox) pipeAppend(ctx context.Context, c *conn, batch []*outgoing, re
 	return nil
 }
 
-// answered records the answer to a single APPEND. A refusal because of keywords is answered by sending the message once more without new ones.
+// answered records the answer to a single APPEND. A refusal because of keywords is answered by sending the message
+// once more without new ones, a refusal of a message with NUL by sending it as literal8.
 func (m *mailbox) answered(ctx context.Context, c *conn, com *command, o *outgoing, res []drivers.Appended) error {
 	if com.ok() {
 		ids, err := appendUIDs(com.st, 1)
@@ -282,10 +285,16 @@ func (m *mailbox) answered(ctx context.Context, c *conn, com *command, o *outgoi
 		res[o.i].Err = err
 		return err
 	}
-	if !o.plain && aboutKeywords(com.st) && len(o.flags.Keywords()) > 0 {
-		sel, _ := c.selected()
-		o.plain = true
-		o.flags = o.flags.Intersect(sel.present.Union(merge.SystemFlags(o.flags.System())))
+	keywords := !o.plain && aboutKeywords(com.st) && len(o.flags.Keywords()) > 0
+	binary := !o.binary && o.shape.nul && c.caps.has("BINARY")
+	if keywords || binary {
+		if keywords {
+			sel, _ := c.selected()
+			o.plain = true
+			o.flags = o.flags.Intersect(sel.present.Union(merge.SystemFlags(o.flags.System())))
+		} else {
+			o.binary = true
+		}
 		again := m.appendCommand()
 		again.message(c, o)
 		if err := c.fly(ctx, newFlight(again)); err != nil && again.st == nil {

@@ -22,7 +22,7 @@ func (m *mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.
 	var validity uint32
 	var want []uint32
 	err := m.st.read(ctx, "fetch from", m.name, func(c *conn) error {
-		sel, err := m.ensure(ctx, c)
+		sel, err := m.ensure(ctx, c, ids...)
 		if err != nil {
 			return err
 		}
@@ -91,7 +91,7 @@ func (m *mailbox) fetchLeased(ctx context.Context, validity uint32, set uidSet, 
 		return err
 	}
 	defer m.st.pool.give(c)
-	sel, err := m.ensure(ctx, c)
+	sel, err := m.ensure(ctx, c, makeID(validity, set[len(set)-1].last))
 	if err != nil {
 		return classify("fetch from", m.name, drivers.ReachMailbox, err)
 	}
@@ -191,7 +191,7 @@ func (m *mailbox) checkEmpty(ctx context.Context, c *conn, validity uint32, empt
 // Describe yields sizes, dates, flags and identities. Of the message only the header fields of the identity are transferred.
 func (m *mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
 	return m.st.read(ctx, "describe messages of", m.name, func(c *conn) error {
-		sel, err := m.ensure(ctx, c)
+		sel, err := m.ensure(ctx, c, ids...)
 		if err != nil {
 			return err
 		}

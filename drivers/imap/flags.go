@@ -27,7 +27,11 @@ func (m *mailbox) SetFlags(ctx context.Context, changes []drivers.FlagChange) ([
 		return res, err
 	}
 	defer m.st.pool.give(c)
-	sel, err := m.ensure(ctx, c)
+	ids := make([]merge.ID, len(changes))
+	for i, ch := range changes {
+		ids[i] = ch.ID
+	}
+	sel, err := m.ensure(ctx, c, ids...)
 	if err != nil {
 		return res, classify(op, m.name, drivers.ReachMailbox, err)
 	}

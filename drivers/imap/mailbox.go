@@ -63,15 +63,26 @@ func (s selection) keepable() merge.Flags {
 	return s.permanent
 }
 
-// ensure makes sure that the connection has the mailbox selected and returns what is known of it.
-func (m *mailbox) ensure(ctx context.Context, c *conn) (selection, error) {
+// ensure makes sure that the connection has the mailbox selected, in a view that knows these messages, and returns what is known of it. A connection that
+// selected the mailbox before a message arrived may answer as if there were none.
+func (m *mailbox) ensure(ctx context.Context, c *conn, ids ...merge.ID) (selection, error) {
 	if err := c.prepare(ctx); err != nil {
 		return selection{}, err
 	}
-	if sel, ok := c.selected(); ok && sel.box == m.name && sel.next != 0 {
+	if sel, ok := c.selected(); ok && sel.box == m.name && sel.next != 0 && sel.knows(ids) {
 		return sel, nil
 	}
 	return m.refresh(ctx, c, newFlight())
+}
+
+// knows reports whether all these messages had arrived when the mailbox was selected.
+func (s selection) knows(ids []merge.ID) bool {
+	for _, id := range ids {
+		if v, u, ok := parseID(id); ok && (v != s.validity || u >= s.next) {
+			return false
+		}
+	}
+	return true
 }
 
 // Name returns the name that the handle was opened with.
