@@ -170,7 +170,7 @@ func (b *builder) complete(hi, ai int) {
 		// What the arrival has beyond what was appended was set there since. What it lacks is set again, should the message of the
 		// half turn up elsewhere.
 		common := a.Flags.Intersect(h.Base)
-		p.Base[h.Side], p.Base[a.side] = common.Union(h.Base.Intersect(SystemFlags(Deleted))), common
+		p.Base = [2]Flags{common, common}
 	} else {
 		var now [2]Flags
 		now[h.Side], now[a.side] = h.Now.Flags, a.Flags

@@ -15,6 +15,14 @@
 //   - A view in which nothing differs from its base gives an empty plan, and applying
 //     a plan completely leads to a view whose plan is empty.
 //
+// # Limits
+//
+// Identity (a header hash and a size) is taken as proof only where it is unique among the messages in view; drafts always need equal content. What the state
+// does not know cannot be recognized: a pair without Identity that is gone on both sides matches no arrival, so whoever writes
+// pairs should fill in Identity, and Content where it is at hand.
+//
+// # Questions
+//
 // Questions that need bytes (the identity of an arrival, the content of a candidate) are
 // returned as data; the caller answers them and builds the plan again.
 package merge

@@ -36,20 +36,21 @@ func mergeFlags(base, now [2]Flags, dir Direction) flagMerge {
 }
 
 // uniteBases returns the bases with which a pair is made of two messages, so that merging them unites their flags: each flag that only
-// one side has counts as set there. Exceptions: \Deleted on one side stays there, and what side s is known to have changed since
-// it showed was (a half-pair's base; nil on first contact) is a change like any other.
+// one side has counts as set there. Exceptions: a \Deleted that only one side has is taken off, because removing is never the answer to
+// doubt; and what side s is known to have changed since it showed was (a half-pair's base; nil on first contact) is a change like any other.
 //
 // The bases are not simply what both sides show: if the cycle ends before the flags are set, they are still a difference.
 func uniteBases(s Side, was *Flags, now [2]Flags) [2]Flags {
-	o, deleted := s.Other(), SystemFlags(Deleted)
+	o := s.Other()
 	common := now[s].Intersect(now[o])
-	keep, removed := now[s].Intersect(deleted), Flags{}
+	off := SystemFlags(Deleted).Intersect(now[s].Union(now[o]))
+	var removed Flags
 	if was != nil {
 		removed = was.Minus(now[s])
-		keep = keep.Intersect(*was)
+		off = off.Minus(now[s].Minus(*was))
 	}
 	var base [2]Flags
-	base[s] = common.Union(removed).Union(keep)
-	base[o] = common.Union(now[o].Intersect(removed.Union(deleted)))
+	base[s] = common.Union(removed).Union(off)
+	base[o] = common.Union(now[o].Intersect(removed)).Union(off)
 	return base
 }

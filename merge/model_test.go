@@ -387,7 +387,7 @@ func (m *model) checkEqual(rt *rapid.T) {
 	if fmt.Sprint(l) != fmt.Sprint(r) {
 		rt.Fatalf("sides differ\nleft  %v\nright %v\n%s", l, r, m)
 	}
-	ignore := m.cannot[0].Union(m.cannot[1]).Union(SystemFlags(Deleted))
+	ignore := m.cannot[0].Union(m.cannot[1])
 	for mb := range m.mailboxes {
 		if len(m.halves[mb]) > 0 {
 			rt.Fatalf("half-pairs are left\n%s", m)

@@ -16,7 +16,7 @@ var (
 	anyContent = rapid.SampledFrom(contents)
 	anyFlags   = rapid.Custom(func(t *rapid.T) Flags {
 		var f Flags
-		for _, c := range []string{"S", "F", "k", "j"} {
+		for _, c := range []string{"S", "F", "T", "k", "j"} {
 			if rapid.Bool().Draw(t, c) {
 				f = f.Union(flagsOf(c))
 			}
@@ -192,7 +192,7 @@ func (m *model) checkFlags(rt *rapid.T, world, start *model, h *history) {
 					}
 				}
 			}
-			for _, letter := range []string{"S", "F", "k", "j"} {
+			for _, letter := range []string{"S", "F", "T", "k", "j"} {
 				f := flagsOf(letter)
 				for _, s := range Sides {
 					o := s.Other()
