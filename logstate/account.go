@@ -216,28 +216,37 @@ func (a *Account) Begin(ctx context.Context, in Intent) (Batch, error) {
 	if err := checkIntent(in); err != nil {
 		return Batch{}, fmt.Errorf("begin batch: %w", err)
 	}
-	r := intentRecord{in: in}
-	a.driver.mu.RLock()
-	box := a.driver.fold.boxes[in.Mailbox]
-	for _, e := range in.Effects {
-		if e.Kind == EffectMove && a.driver.fold.boxes[e.To] == nil {
-			box = nil
-		}
-	}
-	var names [2]string
-	if box != nil {
-		r.changes, names = box.changes, box.names
-	}
-	r.sharedEpoch = a.driver.log.Epoch()
-	a.driver.mu.RUnlock()
-	if box == nil {
-		return Batch{}, fmt.Errorf("begin batch: mailbox %d or a destination is not registered", in.Mailbox)
+	r, names, err := a.describe(in)
+	if err != nil {
+		return Batch{}, fmt.Errorf("begin batch: %w", err)
 	}
 	b, err := a.sides[in.Target.Other()].begin(ctx, r, names)
 	if err != nil {
 		return Batch{}, fmt.Errorf("begin batch: %w", err)
 	}
 	return b, nil
+}
+
+// describe adds to an intent what must be known to settle it when the shared log is lost.
+func (a *Account) describe(in Intent) (r intentRecord, names map[Mailbox][2]string, err error) {
+	a.driver.mu.RLock()
+	defer a.driver.mu.RUnlock()
+	numbers := []Mailbox{in.Mailbox}
+	for _, e := range in.Effects {
+		if e.Kind == EffectMove {
+			numbers = append(numbers, e.To)
+		}
+	}
+	names = map[Mailbox][2]string{}
+	for _, m := range numbers {
+		b := a.driver.fold.boxes[m]
+		if b == nil || !b.named {
+			return r, nil, fmt.Errorf("mailbox %d is not registered", m)
+		}
+		names[m] = b.names
+	}
+	changes := a.driver.fold.boxes[in.Mailbox].changes
+	return intentRecord{in: in, changes: changes, sharedEpoch: a.driver.log.Epoch()}, names, nil
 }
 
 // Finish makes the outcome of a batch durable, plays it into the shared log and acknowledges it. What it records has happened already, and so it does not give up

@@ -3,6 +3,8 @@ package logstate
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"driftless/merge"
 )
@@ -82,17 +84,20 @@ func (s *sideLog) write(group []*job) {
 	}
 }
 
-// begin makes an intent durable and returns its batch.
-func (s *sideLog) begin(ctx context.Context, r intentRecord, names [2]string) (Batch, error) {
+// begin makes an intent durable and returns its batch. names has the names of the mailboxes that it is about, in case that the log does not know
+// them: a shared log that is lost learns them from here.
+func (s *sideLog) begin(ctx context.Context, r intentRecord, names map[Mailbox][2]string) (Batch, error) {
 	b := Batch{Intent: r.in}
 	m := r.in.Mailbox
 	payload := appendIntent(nil, r)
 	err := s.run(ctx, &job{
 		write: func() ([]frame, error) {
 			var out []frame
-			if !s.named[m] {
-				out = append(out, frame{Kind: kindRegister, Mailbox: m, Payload: appendNames(nil, r.in.Time, names)})
-				s.named[m] = true
+			for _, m := range slices.Sorted(maps.Keys(names)) {
+				if !s.named[m] {
+					out = append(out, frame{Kind: kindRegister, Mailbox: m, Payload: appendNames(nil, r.in.Time, names[m])})
+					s.named[m] = true
+				}
 			}
 			b.Seq = s.ledger.begin(m)
 			return append(out, frame{Kind: kindIntent, Mailbox: m, Seq: b.Seq, Payload: payload}), nil
