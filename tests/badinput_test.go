@@ -55,7 +55,7 @@ func TestBadConfiguration(t *testing.T) {
 	right, left, account := "accounts.work.right", "accounts.work.left", "accounts.work"
 	rows := []row{
 		{"", "state_dir", `"~other/x"`}, {"", "state_dir", `"$NO_SUCH_VARIABLE/x"`}, {"", "state_dir", `""`}, {"", "stat_dir", `"/tmp/x"`}, {"", "socket", `""`},
-		{account, "mailboxes", `[""]`}, {account, "mailboxes", `["["]`}, {account, "mailboxes", `[]`}, {account, "interval", `"soon"`}, {account, "interval", `"-5m"`},
+		{account, "mailboxes", `[""]`}, {account, "mailboxes", `['a\']`}, {account, "mailboxes", `[]`}, {account, "interval", `"soon"`}, {account, "interval", `"-5m"`},
 		{account, "conflict", `"newest"`}, {account, "conflict", `"Delete"`}, {account, "new", `"left"`}, {account, "flags", `"up"`}, {account, "deletions", `"never"`},
 		{account, "create_mailboxes", `"yes"`}, {account, "delete_mailboxes", `true`}, {account, "trash", `"a//b"`}, {account, "expunge", `"to-left"`},
 		{account, "max_age", `"90"`}, {account, "max_age", `"-1d"`}, {account, "max_size", `"50"`}, {account, "max_size", `"big"`}, {account, "mailbox", `["*"]`},
@@ -76,6 +76,9 @@ func TestBadConfiguration(t *testing.T) {
 	}
 	// No key has a date for a value: this row is for every key that there is, so that none can be forgotten.
 	for _, k := range config.Reference() {
+		if k.Name == "accounts" {
+			continue // it is written as the tables below it
+		}
 		table := map[string]string{"": "", "accounts.NAME": account, "accounts.NAME.guard": account + ".guard",
 			"accounts.NAME.left (maildir)": left, "accounts.NAME.left (imap)": right}[k.Table]
 		rows = append(rows, row{table, k.Name, "1979-05-27"})
@@ -275,7 +278,9 @@ func TestHostileServer(t *testing.T) {
 			use(liar.Port(), more...)
 			if !c.Works {
 				r := p.Run("sync")
-				if r.Code != 1 || strings.TrimSpace(r.Stderr) == "" {
+				// A message on which every connection breaks, alone too, is set aside so that it does not stop the others: that is code 0, and said.
+				aside := strings.HasPrefix(c.Name, "closed in") && r.Code == 0 && strings.Contains(r.Stderr, "quarantined")
+				if r.Code != 1 && !aside || strings.TrimSpace(r.Stderr) == "" {
 					t.Errorf("a server that %s: want exit code 1 and a message: %v", c.Does, r)
 				}
 				if r.MaxRSS > 400<<20 && os.Getenv("DRIFTLESS_RACE") != "1" {
@@ -290,9 +295,14 @@ func TestHostileServer(t *testing.T) {
 					t.Error("the message in the Maildir is gone")
 				}
 				use(portOf(t, addr))
+				if aside { // they would be tried again, but later than a test can wait
+					if r := p.Run("rebuild", "work"); r.Code != 0 {
+						t.Errorf("%v", r)
+					}
+				}
 			}
 			p.Sync(0)
-			if diff := harness.Diff(m.All(), snapshot()); len(diff) > 0 {
+			if diff := harness.Diff(inside(m.All()), snapshot()); len(diff) > 0 {
 				t.Errorf("with an honest server: %s", few(diff))
 			}
 			if c.Works {
@@ -307,7 +317,7 @@ func TestHostileServer(t *testing.T) {
 				t.Errorf("a server that now %s: %v", c.Does, r)
 			}
 			for side, now := range map[string]harness.Mail{"left": m.All(), "right": snapshot()} {
-				if diff := harness.Diff(before, now); len(diff) > 0 {
+				if diff := harness.Diff(before, inside(now)); len(diff) > 0 {
 					t.Errorf("a server that now %s changed the %s side: %s", c.Does, side, few(diff))
 				}
 			}
@@ -317,6 +327,16 @@ func TestHostileServer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// inside leaves out the mailboxes whose names the liar made up: escaped, they may stand in the Maildir, empty.
+func inside(mail harness.Mail) harness.Mail {
+	for name, msgs := range mail {
+		if strings.HasSuffix(name, "escaped") && len(msgs) == 0 {
+			delete(mail, name)
+		}
+	}
+	return mail
 }
 
 // honest starts the server behind the liar, with five messages in two mailboxes, and returns its address and a look at its mail.

@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 		{p, []string{"sink"}, "sink"},
 		{p, []string{"sync", "--nonsense"}, "nonsense"},
 		{good, []string{"sync", "wrk"}, "wrk"},
-		{good, []string{"sync", "--mailbox", "["}, "mailbox"},
+		{good, []string{"sync", "--mailbox", `a\`}, "mailbox"},
 		{good, []string{"status", "wrk"}, "wrk"},
 		{good, []string{"log", "wrk"}, "wrk"},
 		{good, []string{"verify", "wrk"}, "wrk"},

@@ -75,6 +75,7 @@ func (w *world) fill(right bool, n, size int) harness.Mail {
 // interrupt starts a sync and sends it a signal when that many bytes have gone over the wire in all syncs so far. It reports whether the sync was still running.
 func (w *world) interrupt(sig syscall.Signal, after int64) bool {
 	w.t.Helper()
+	start := w.proxy.Counts()
 	run := w.p.Start("sync", "--json")
 	tick := time.NewTicker(500 * time.Microsecond)
 	defer tick.Stop()
@@ -87,7 +88,9 @@ func (w *world) interrupt(sig syscall.Signal, after int64) bool {
 			return false
 		case <-tick.C:
 		}
-		if c := w.proxy.Counts(); c.Up+c.Down >= after {
+		c := w.proxy.Counts()
+		own := c.Sub(start)
+		if c.Up+c.Down >= after && own.Up+own.Down > 5000 { // it has begun, and is not just being loaded
 			break
 		}
 	}

@@ -29,11 +29,11 @@ func (m Message) Line() string {
 }
 
 // Digest returns a short hash of a message's content up to line endings: a CRLF counts as LF. Two things that Dovecot does to any message, whoever
-// stores it, count as nothing: it makes 0x80 of NUL, and drops a CR that is the last byte of all.
+// stores it, count as nothing: it makes 0x80 of NUL, and drops a CR at the very end.
 func Digest(body []byte) string {
 	canon := bytes.ReplaceAll(body, []byte("\r\n"), []byte("\n"))
 	canon = bytes.ReplaceAll(canon, []byte{0}, []byte{0x80})
-	canon = bytes.TrimSuffix(canon, []byte("\r"))
+	canon = bytes.TrimRight(canon, "\r")
 	sum := sha256.Sum256(canon)
 	return hex.EncodeToString(sum[:10])
 }
