@@ -138,8 +138,9 @@ func (c *cycle) answer(ctx context.Context, view *merge.View, questions []merge.
 		g, gctx := errgroup.WithContext(ctx)
 		facts := map[ask]map[merge.ID]fact{}
 		for k := range wants[b] {
-			facts[k] = make(map[merge.ID]fact, len(asks[k]))
-			g.Go(func() error { return c.learn(gctx, h[k.side], k.want, asks[k], facts[k]) })
+			known := make(map[merge.ID]fact, len(asks[k]))
+			facts[k] = known
+			g.Go(func() error { return c.learn(gctx, h[k.side], k.want, asks[k], known) })
 		}
 		if err := g.Wait(); err != nil {
 			return err
