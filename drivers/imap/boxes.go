@@ -50,17 +50,9 @@ func (st *Store) Create(ctx context.Context, name string) error {
 
 // exists reports whether a mailbox that can be selected has this name.
 func (c *conn) exists(ctx context.Context, raw string) (bool, error) {
-	err := c.whyRefused(ctx, raw, errFound)
-	switch {
-	case errors.Is(err, errFound):
-		return true, nil
-	case errors.Is(err, drivers.ErrNoMailbox):
-		return false, nil
-	}
-	return false, err
+	b, err := c.find(ctx, raw)
+	return b != nil && !b.has(`\NOSELECT`), err
 }
-
-var errFound = errors.New("found")
 
 // Rename renames a mailbox; the subscription moves along. Some servers give the mailbox a new UIDVALIDITY.
 func (st *Store) Rename(ctx context.Context, from, to string) error {
@@ -82,9 +74,9 @@ func (st *Store) Rename(ctx context.Context, from, to string) error {
 		} else if exists {
 			return drivers.ErrExists
 		}
-		if exists, err := c.exists(ctx, a); err != nil {
+		if source, err := c.find(ctx, a); err != nil {
 			return err
-		} else if !exists {
+		} else if source == nil { // a mere parent can be renamed
 			return drivers.ErrNoMailbox
 		}
 		rename, sub, unsub := &command{}, &command{}, &command{}

@@ -28,7 +28,8 @@ func (p *pool) init(st *Store, limit int) {
 	p.st, p.limit, p.turn = st, limit, make(chan struct{})
 }
 
-// take leases a connection, preferably one that has the mailbox selected, then one that has none, then a new one, then any.
+// take leases a connection: an idle one, preferably with the mailbox selected, then with none; a new one if none is idle and more are
+// allowed; else it waits for one.
 func (p *pool) take(ctx context.Context, box string) (*conn, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -80,12 +81,12 @@ func (p *pool) drop() {
 	p.idle = kept
 }
 
-// pick takes an idle connection, or nil when a new one is the better choice. Called locked.
+// pick takes the best idle connection, nil if there is none. Selecting another mailbox costs less than a login. Called locked.
 func (p *pool) pick(box string) *conn {
 	best, rank := -1, 0
 	for i, c := range p.idle {
 		sel, ok := c.selected()
-		r := 1 // another mailbox is selected: only when no more may be opened
+		r := 1 // another mailbox is selected
 		switch {
 		case ok && sel.box == box && box != "":
 			r = 4
@@ -98,7 +99,7 @@ func (p *pool) pick(box string) *conn {
 			best, rank = i, r
 		}
 	}
-	if best < 0 || rank == 1 && p.open < p.limit && len(p.idle) < 1 {
+	if best < 0 {
 		return nil
 	}
 	c := p.idle[best]

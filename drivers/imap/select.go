@@ -141,9 +141,21 @@ func (c *conn) flySelect(ctx context.Context, box, raw string, f *flight, com *c
 	return sel, nil
 }
 
-// whyRefused tells a mailbox that does not exist from one that cannot be opened, for servers without response codes: a listing of just this name.
+// whyRefused tells a mailbox that does not exist from one that cannot be opened, for servers without response codes.
 func (c *conn) whyRefused(ctx context.Context, raw string, refused error) error {
-	found := false
+	b, err := c.find(ctx, raw)
+	if err != nil {
+		return err
+	}
+	if b == nil || b.has(`\NOSELECT`) {
+		return drivers.ErrNoMailbox
+	}
+	return refused
+}
+
+// find lists just this name. It returns nil when there is nothing of this name.
+func (c *conn) find(ctx context.Context, raw string) (*listed, error) {
+	var found *listed
 	com := &command{}
 	com.text(`LIST "" `)
 	com.astring(raw)
@@ -153,16 +165,13 @@ func (c *conn) whyRefused(ctx context.Context, raw string, refused error) error 
 			return nil
 		}
 		b, err := parseList(s)
-		if err == nil && foldInbox(b.raw) == foldInbox(raw) && !b.has(`\NONEXISTENT`) && !b.has(`\NOSELECT`) {
-			found = true
+		if err == nil && foldInbox(b.raw) == foldInbox(raw) && !b.has(`\NONEXISTENT`) {
+			found = &b
 		}
 		return err
 	}
 	if err := c.fly(ctx, f); err != nil {
-		return err
+		return nil, err
 	}
-	if com.ok() && !found {
-		return drivers.ErrNoMailbox
-	}
-	return refused
+	return found, com.refused()
 }
