@@ -290,17 +290,14 @@ func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]cha
 	a.driver.mu.RLock()
 	defer a.driver.mu.RUnlock()
 	var since []changeCount
+	var lists [][]Op
 	check := func(m Mailbox, ops []Op) error {
 		b := a.driver.fold.boxes[m]
 		if b == nil {
 			return fmt.Errorf("mailbox %d is not registered", m)
 		}
 		since = append(since, changeCount{m, b.changes})
-		for _, op := range ops {
-			if err := checkOp(op); err != nil {
-				return err
-			}
-		}
+		lists = append(lists, ops)
 		return nil
 	}
 	if err := check(m, ops); err != nil {
@@ -311,7 +308,7 @@ func (a *Account) checkPlay(m Mailbox, ops []Op, others map[Mailbox][]Op) ([]cha
 			return nil, err
 		}
 	}
-	return since, nil
+	return since, checkOps(lists...)
 }
 
 // Unsettled returns the batches that were begun and not finished by an earlier process, oldest first. Those that Finish was called for since are not
@@ -330,9 +327,9 @@ func (a *Account) Commit(ctx context.Context, m Mailbox, ops []Op) error {
 		if ops[i].Kind == PutHalf {
 			ops[i].Half.Note = clampNote(ops[i].Half.Note)
 		}
-		if err := checkOp(ops[i]); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
+	}
+	if err := checkOps(ops); err != nil {
+		return fmt.Errorf("commit: %w", err)
 	}
 	err := a.driver.run(ctx, a.driver.commit(commitJob{mailbox: m, ops: ops, time: a.opt.Now().UnixMilli()}))
 	if err != nil {

@@ -136,6 +136,30 @@ func checkOp(op Op) error {
 	return fmt.Errorf("unknown op %d", op.Kind)
 }
 
+// maxPayload is what fits into one frame; an op list stays well below it, for a commit has more than its ops.
+const (
+	maxPayload = maxFrameSize - frameHeaderSize
+	maxOps     = 40 << 20
+)
+
+// checkOps refuses a list of ops that cannot be committed in one entry.
+func checkOps(lists ...[]Op) error {
+	var size int
+	var buf []byte
+	for _, ops := range lists {
+		for i, op := range ops {
+			if err := checkOp(op); err != nil {
+				return fmt.Errorf("op %d: %w", i, err)
+			}
+			buf = appendOp(buf[:0], rawOpOf(op))
+			if size += len(buf); size > maxOps {
+				return fmt.Errorf("more than %d bytes of changes do not fit into one commit", maxOps)
+			}
+		}
+	}
+	return nil
+}
+
 func checkPair(p merge.Pair) error {
 	for _, id := range p.ID {
 		if err := checkLen("an id", len(id), maxID); err != nil {

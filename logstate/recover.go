@@ -352,10 +352,8 @@ func (r *recovery) play(c *commitJob, t replay) error {
 		}
 		lists = append(lists, list)
 	}
-	for _, op := range slices.Concat(lists...) {
-		if err := checkOp(op); err != nil {
-			return err
-		}
+	if err := checkOps(lists...); err != nil {
+		return err
 	}
 	c.ops, c.others = ops, others
 	for _, s := range t.since {

@@ -90,6 +90,9 @@ func (s *sideLog) begin(ctx context.Context, r intentRecord, names map[Mailbox][
 	b := Batch{Intent: r.in}
 	m := r.in.Mailbox
 	payload := appendIntent(nil, r)
+	if err := checkLen("an intent", len(payload), maxPayload); err != nil {
+		return b, err
+	}
 	err := s.run(ctx, &job{
 		write: func() ([]frame, error) {
 			var out []frame
@@ -110,6 +113,9 @@ func (s *sideLog) begin(ctx context.Context, r intentRecord, names map[Mailbox][
 // finish makes an outcome durable.
 func (s *sideLog) finish(ctx context.Context, b Batch, r outcomeRecord) error {
 	payload := appendOutcome(nil, r)
+	if err := checkLen("an outcome", len(payload), maxPayload); err != nil {
+		return err
+	}
 	return s.run(ctx, &job{write: func() ([]frame, error) {
 		return []frame{{Kind: kindOutcome, Mailbox: b.Intent.Mailbox, Seq: b.Seq, Payload: payload}}, nil
 	}})

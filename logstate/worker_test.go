@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -297,6 +298,13 @@ func TestRefused(t *testing.T) {
 		"batch never begun":    a.Finish(ctx, Batch{Intent: Intent{Mailbox: m}, Seq: 1}, Outcome{}),
 		"one op of two is bad": a.Commit(ctx, m, []Op{{Kind: KnownOn}, {Kind: 99}}),
 	}
+	huge := Op{Kind: PutHalf, Half: merge.Half{ID: "x", Reason: merge.InDoubt, Mark: strings.Repeat("m", maxMark)}}
+	bad["too much for one entry"] = a.Commit(ctx, m, slices.Repeat([]Op{huge}, maxOps/maxMark+1))
+	bad["too big an intent"] = func() error {
+		effects := slices.Repeat([]Effect{{Kind: EffectDelete, Old: merge.Pair{ID: [2]merge.ID{long[1:], long[1:]}}}}, maxPayload/(2*maxID)+1)
+		_, err := a.Begin(ctx, Intent{Mailbox: m, Effects: effects})
+		return err
+	}()
 	for _, in := range []Intent{
 		{Mailbox: m},
 		{Mailbox: 99, Effects: []Effect{{Kind: EffectCreateMailbox}}},
