@@ -23,15 +23,19 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		b.undone.Store(false)
 		b.wrote[merge.Left].Store(false)
 		b.wrote[merge.Right].Store(false)
-		// A conflict may leave a pair behind that is gone on both sides: it is dropped when it is seen next.
+		// What a conflict was settled to is looked at once more, in both its mailboxes.
 		if p := work[b]; p != nil && slices.ContainsFunc(p.Conflicts, func(c merge.Conflict) bool { return c.Resolution != merge.Unresolved }) {
 			b.undone.Store(true)
 		}
 	}
 	planned := func(b *box) bool { return work[b] != nil }
-	err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitPlan(ctx, b, work[b].Commit) })
-	if err != nil {
-		return err
+	// What is dropped is dropped in all mailboxes before anything else is committed: a pair that is forgotten too early costs a comparison by
+	// content, one that is known twice could delete one of two equal messages.
+	for _, pass := range []func(merge.Commit) []logstate.Op{drops, c.puts} {
+		err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitOps(ctx, b, pass(work[b].Commit)) })
+		if err != nil {
+			return err
+		}
 	}
 	steps := []struct {
 		kinds []merge.Kind
@@ -103,15 +107,18 @@ func (c *cycle) announce(work map[*box]*merge.MailboxPlan) {
 	}
 }
 
-// commitPlan commits what the plan found out without any effect.
-func (c *cycle) commitPlan(ctx context.Context, b *box, p merge.Commit) error {
-	if p.Empty() {
-		return nil
-	}
+// drops returns the ops for the pairs that a plan drops.
+func drops(p merge.Commit) []logstate.Op {
 	var ops []logstate.Op
 	for _, pair := range p.Drop {
 		ops = append(ops, logstate.Op{Kind: logstate.DropPair, Pair: pair})
 	}
+	return ops
+}
+
+// puts returns the ops for everything else that a plan found out without any effect.
+func (c *cycle) puts(p merge.Commit) []logstate.Op {
+	var ops []logstate.Op
 	for _, o := range p.Orphan {
 		ops = append(ops, logstate.Op{Kind: logstate.DropPair, Pair: o.Pair}, logstate.Op{Kind: logstate.PutHalf, Half: c.stamp(o.Half)})
 	}
@@ -124,7 +131,11 @@ func (c *cycle) commitPlan(ctx context.Context, b *box, p merge.Commit) error {
 	for _, h := range p.PutHalf {
 		ops = append(ops, logstate.Op{Kind: logstate.PutHalf, Half: c.stamp(h)})
 	}
-	// A commit is one record: keep it small enough to be read and written at once.
+	return ops
+}
+
+// commitOps commits ops of a mailbox in records that are small enough to be read and written at once. An orphan's two ops stay together.
+func (c *cycle) commitOps(ctx context.Context, b *box, ops []logstate.Op) error {
 	for len(ops) > 0 {
 		n := min(len(ops), maxCommitOps)
 		if err := c.logs.Commit(ctx, b.num, ops[:n]); err != nil {
@@ -135,7 +146,7 @@ func (c *cycle) commitPlan(ctx context.Context, b *box, p merge.Commit) error {
 	return nil
 }
 
-// maxCommitOps bounds the record that one commit makes.
+// maxCommitOps bounds the record that one commit makes. It is even, so that the two ops of an orphan, which come first, are never separated.
 const maxCommitOps = 2000
 
 func (c *cycle) stamp(h merge.Half) merge.Half {

@@ -376,7 +376,7 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 // moveTo moves messages of a mailbox to another mailbox of the same side. What the store does not tell is found by content in the next round.
 func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, actions []merge.Action) error {
 	dest := c.byName(to)
-	if dest == nil || dest.err != nil {
+	if dest == nil || dest.failed.Load() {
 		b.undone.Store(true)
 		return nil
 	}

@@ -186,7 +186,7 @@ func (c *cycle) rounds(ctx context.Context) error {
 // open returns how many mailboxes must be looked at again, and how long to wait for appends in doubt if there are none.
 func (c *cycle) open() (boxes int, wait time.Duration) {
 	for _, b := range c.boxes {
-		if b.err != nil {
+		if b.failed.Load() {
 			continue
 		}
 		if b.again() {

@@ -46,7 +46,7 @@ type box struct {
 	undone  atomic.Bool    // an action of this round was not carried out and must be planned again
 	blocked bool           // something waits for a person: cursors stay where they are
 	waiting int            // half-pairs in doubt
-	err     error          // the mailbox failed; it is left alone for the rest of the cycle
+	failed  atomic.Bool    // it is left alone for the rest of the cycle
 }
 
 // name is the mailbox's name for people: the left one.
@@ -79,10 +79,9 @@ func (c *cycle) byNum(n logstate.Mailbox) *box {
 
 // fail marks a mailbox as failed and says so.
 func (c *cycle) fail(b *box, err error) {
-	if b.err != nil {
+	if b.failed.Swap(true) {
 		return
 	}
-	b.err = err
 	c.rep.problem(Problem{Kind: ProblemError, Mailbox: b.name(), Text: err.Error()})
 }
 
@@ -241,7 +240,7 @@ func (c *cycle) admit(ctx context.Context, r *row) (*box, error) {
 	if err := c.admitWet(ctx, b, r); err != nil {
 		return nil, err
 	}
-	if b.err == nil {
+	if !b.failed.Load() {
 		c.decideLook(b, r)
 	}
 	return b, nil
@@ -288,7 +287,7 @@ func (c *cycle) admitWet(ctx context.Context, b *box, r *row) error {
 			if err := c.create(ctx, b, side); err != nil {
 				return err
 			}
-			if b.err != nil {
+			if b.failed.Load() {
 				return nil
 			}
 		}
@@ -379,7 +378,7 @@ func (c *cycle) refold() error {
 		summaries[s.Mailbox] = s
 	}
 	for _, b := range c.boxes {
-		if b.err != nil {
+		if b.failed.Load() {
 			continue
 		}
 		s, ok := summaries[b.num]

@@ -58,7 +58,7 @@ func (c *cycle) eachBox(ctx context.Context, want func(*box) bool, f func(contex
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(c.acc.Workers)
 	for _, b := range c.boxes {
-		if b.err != nil || !want(b) {
+		if b.failed.Load() || !want(b) {
 			continue
 		}
 		g.Go(func() error {

@@ -19,7 +19,7 @@ const maxAnswers = 6
 func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 	view := merge.View{}
 	for _, b := range c.boxes {
-		if b.err != nil || (b.seen[0] == nil && b.seen[1] == nil) {
+		if b.failed.Load() || (b.seen[0] == nil && b.seen[1] == nil) {
 			continue
 		}
 		if mv, any := c.view(b); any {
