@@ -130,7 +130,43 @@ func (m *mailbox) expunge(ctx context.Context, c *conn, sel selection, op string
 			refused = err
 		}
 	}
+	if refused == nil {
+		clean, err := m.expungeAgain(ctx, c, sel, set, ours)
+		if err != nil {
+			return err
+		}
+		if clean {
+			return set.each(func(u uint32) error { report(u, nil); return nil })
+		}
+	}
 	return m.checkExpunged(ctx, c, sel, op, set, ours, refused, report)
+}
+
+// expungeAgain looks what is still there and expunges what has just the mark; clean means that nothing was. It happens when another program marks the same messages at the same moment: the
+// server's UID EXPUNGE, right behind the STORE, does not see the marks yet. Left alone they would look like a user's change.
+func (m *mailbox) expungeAgain(ctx context.Context, c *conn, sel selection, set uidSet, ours map[uint32]item) (clean bool, err error) {
+	deleted := merge.SystemFlags(merge.Deleted)
+	clean = true
+	for _, part := range set.split(0) {
+		left, err := m.flagsNow(ctx, c, sel.validity, part)
+		if err != nil {
+			return false, err
+		}
+		clean = clean && len(left) == 0
+		var marked []uint32
+		for u, it := range left {
+			if it.flags.Equal(ours[u].flags.Union(deleted)) {
+				marked = append(marked, u)
+			}
+		}
+		if len(marked) == 0 {
+			continue
+		}
+		if err := c.fly(ctx, newFlight(cmd("UID EXPUNGE %s", newUIDSet(marked)))); err != nil {
+			return false, err
+		}
+	}
+	return clean, nil
 }
 
 // expungePlain is for servers without UIDPLUS: EXPUNGE removes every message marked as deleted, so it is sent only when those are exactly ours.

@@ -45,34 +45,43 @@ func (m *mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 		all = append(all, u)
 	}
 	for _, part := range newUIDSet(all).split(500) {
-		now, err := m.flagsNow(ctx, c, sel.validity, part)
-		if err != nil {
-			return res, classify(op, m.name, drivers.ReachMailbox, err)
-		}
-		var there []uint32
-		_ = part.each(func(u uint32) error {
-			if _, ok := now[u]; ok {
-				there = append(there, u)
-			} else {
-				res[index[u]].Err = &drivers.Error{Op: op, Where: m.name, Reach: drivers.ReachMessage, Retry: drivers.RetryNow, Err: drivers.ErrGone}
+		for tries := 1; ; tries++ {
+			err := m.movePart(ctx, c, sel, op, part, dest, func(u uint32, r drivers.Moved) { res[index[u]] = r })
+			var ref *refusal
+			if errors.As(err, &ref) && ref.st.code == "EXPUNGEISSUED" && tries < 4 {
+				continue // some went away in between and nothing was done (RFC 5530): look again
 			}
-			return nil
-		})
-		if len(there) == 0 {
-			continue
-		}
-		set := newUIDSet(there)
-		report := func(u uint32, r drivers.Moved) { res[index[u]] = r }
-		if c.caps.has("MOVE") {
-			err = m.move(ctx, c, sel, op, set, dest, report)
-		} else {
-			err = m.copyAndExpunge(ctx, c, sel, op, set, now, dest, report)
-		}
-		if err != nil {
-			return res, classify(op, m.name, drivers.ReachMailbox, err)
+			if err != nil {
+				return res, classify(op, m.name, drivers.ReachMailbox, err)
+			}
+			break
 		}
 	}
 	return res, nil
+}
+
+// movePart looks which messages are there and moves those.
+func (m *mailbox) movePart(ctx context.Context, c *conn, sel selection, op string, part uidSet, dest string, report func(uint32, drivers.Moved)) error {
+	now, err := m.flagsNow(ctx, c, sel.validity, part)
+	if err != nil {
+		return err
+	}
+	var there []uint32
+	_ = part.each(func(u uint32) error {
+		if _, ok := now[u]; ok {
+			there = append(there, u)
+		} else {
+			report(u, drivers.Moved{Err: &drivers.Error{Op: op, Where: m.name, Reach: drivers.ReachMessage, Retry: drivers.RetryNow, Err: drivers.ErrGone}})
+		}
+		return nil
+	})
+	if len(there) == 0 {
+		return nil
+	}
+	if c.caps.has("MOVE") {
+		return m.move(ctx, c, sel, op, newUIDSet(there), dest, report)
+	}
+	return m.copyAndExpunge(ctx, c, sel, op, newUIDSet(there), now, dest, report)
 }
 
 // transfer flies UID MOVE or UID COPY and returns the new ids by old UID, as far as COPYUID tells them: in the tagged answer of a

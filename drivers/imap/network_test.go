@@ -288,3 +288,35 @@ func TestBigMessages(t *testing.T) {
 		}
 	})
 }
+
+// TestRestart goes on after the server was restarted under idle connections, with a handle from before.
+func TestRestart(t *testing.T) {
+	d := harness.StartDovecot(t, harness.Options{})
+	st := open(t, options(t, d.Addr(), "u"))
+	m := openBox(t, st, "INBOX")
+	appendAll(t, m, letters(0, 3))
+	_, obs := observe(t, m, "", drivers.Delta)
+	d.Kill()
+	if _, err := m.Mark(context.Background()); err == nil || drivers.ReachOf(err) != drivers.ReachStore || drivers.RetryOf(err) != drivers.RetryLater {
+		t.Errorf("without a server: %v", err)
+	}
+	d.Start()
+	if got, obs := observe(t, m, obs.Cursor, drivers.Delta); len(got) != 0 || obs.All || obs.Count != 3 {
+		t.Errorf("after a restart: %d entries, %+v", len(got), obs)
+	}
+	d.Doveadm("mailbox", "update", "-u", "u", "--uid-validity", "2000000000", "INBOX")
+	got, now := observe(t, m, obs.Cursor, drivers.Delta)
+	if !now.Reset || !now.All || len(got) != 3 {
+		t.Errorf("after a new UIDVALIDITY: %d entries, %+v", len(got), now)
+	}
+	if err := m.Look(context.Background(), []merge.ID{"1:1"}, func(drivers.Entry) error { return nil }); !errors.Is(err, drivers.ErrStale) {
+		t.Errorf("an id of another UIDVALIDITY: %v", err)
+	}
+	res, err := m.Expunge(context.Background(), []drivers.Removal{{ID: "1:1"}})
+	if err != nil || !errors.Is(res[0], drivers.ErrStale) {
+		t.Errorf("expunge of an id of another UIDVALIDITY: %v, %v", res, err)
+	}
+	if id, err := st.Identity(context.Background()); err != nil || id != "2000000000" {
+		t.Errorf("identity %q, %v", id, err)
+	}
+}
