@@ -68,15 +68,6 @@ func (c *cycle) byName(left string) *box {
 	return nil
 }
 
-func (c *cycle) byNum(n logstate.Mailbox) *box {
-	for _, b := range c.boxes {
-		if b.num == n {
-			return b
-		}
-	}
-	return nil
-}
-
 // fail marks a mailbox as failed and says so.
 func (c *cycle) fail(b *box, err error) {
 	if b.failed.Swap(true) {
