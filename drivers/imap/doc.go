@@ -19,6 +19,13 @@
 // HIGHESTMODSEQ means something only where CONDSTORE is advertised; a mailbox without mod-sequences falls back to the last rung. A listing
 // that is shorter than EXISTS is an error, not a listing.
 //
+// # Choices
+//
+// Messages are streamed to their spool file as one literal, whatever their size, instead of being asked for in pieces: memory is bounded all the same, and it
+// costs no further round trips. The state of a mailbox is always asked for by selecting it anew, in one flight with the question: a pipelined NOOP may
+// be put off by the server, and STATUS of the selected mailbox may be old. Messages with NUL are sent in ordinary literals at first, because
+// servers alter less then. Mailboxes in other users' and shared namespaces are left out.
+//
 // # Invariants
 //
 //   - An id is UIDVALIDITY:UID; an effect on an id of another UIDVALIDITY than the selected one is refused with drivers.ErrStale.
