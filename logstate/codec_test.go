@@ -133,6 +133,9 @@ func again(kind frameKind, payload []byte) ([]byte, error) {
 		}
 		w := chunkWriter{snap: t.pin()}
 		_, out := w.chunk()
+		if out == nil {
+			out = countedChunk(0, nil) // none is written for no pairs
+		}
 		return out, nil
 	case kindCheckpointEnd:
 		r, err := decodeCheckpointEnd(payload)

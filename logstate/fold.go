@@ -52,10 +52,8 @@ func (f *facts) damaged() {
 // fold reads the shared log, without its pairs: facts now, and those of a checkpoint that is not complete yet.
 type fold struct {
 	*facts
-	begun bool // there was a frame
-	whole bool // what is folded goes back to the log's beginning or to a complete checkpoint
-	lost  int  // frames that were damaged or missing
-	base  uint64
+	begun bool  // there was a frame
+	whole bool  // what is folded goes back to the log's beginning or to a complete checkpoint
 	tail  int64 // bytes since the newest complete checkpoint
 	size  int64 // bytes of that checkpoint
 	pend  *pending
@@ -99,7 +97,6 @@ func (f *fold) add(fr frame) error {
 func (f *fold) frame(fr frame) error {
 	switch fr.Kind {
 	case frameLost:
-		f.lost++
 		f.both((*facts).damaged)
 	case kindRegister:
 		_, names, err := decodeNames(fr.Payload)
@@ -189,7 +186,7 @@ func (f *fold) end(r checkpointEnd) {
 	if p == nil || p.begin != r.begin || p.frames != r.frames {
 		return
 	}
-	f.facts, f.whole, f.base = p.facts, true, p.begin
+	f.facts, f.whole = p.facts, true
 	f.size, f.tail = p.bytes, 0
 }
 

@@ -17,7 +17,6 @@ type directory struct {
 	end   position // everything before it has been read
 	boxes map[Mailbox]*places
 	pend  *pendingPlaces
-	lost  int
 }
 
 type pendingPlaces struct {
@@ -40,8 +39,6 @@ func placesOf(boxes map[Mailbox]*places, m Mailbox) *places {
 // add takes the next frame; at is the position before it.
 func (d *directory) add(fr frame, at position) error {
 	switch fr.Kind {
-	case frameLost:
-		d.lost++
 	case kindCommit:
 		r, err := decodeCommit(fr.Payload)
 		if err != nil {

@@ -15,7 +15,6 @@ type sideScan struct {
 	last        uint64 // index of the last frame
 	epoch       uint32 // of the last frame
 	sharedEpoch uint32 // newest epoch of the shared log that was seen when something was written here
-	lost        int    // frames that were damaged or missing
 }
 
 // sideBox is what a side log says about one mailbox.
@@ -84,8 +83,7 @@ func (x *sideScan) add(fr frame, used func(m Mailbox, seq uint64) bool) error {
 func (x *sideScan) frame(fr frame, used func(m Mailbox, seq uint64) bool) error {
 	switch fr.Kind {
 	case frameLost:
-		x.lost++
-		return nil
+		return nil // a batch that is missing shows as a gap, a lost mark as a log that is too old
 	case kindMark, kindEpoch:
 		r, err := decodeMark(fr.Payload)
 		if err != nil {

@@ -1,6 +1,7 @@
 package logstate
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -215,5 +216,49 @@ func TestTurns(t *testing.T) {
 		}
 		checkModels(t, a, models, true)
 		must(t, a.Close())
+	}
+}
+
+// A mailbox whose pairs do not add up with what the log counts is not used but marked, for good.
+func TestInconsistentMailboxIsMarked(t *testing.T) {
+	for _, by := range []string{"state", "commit", "checkpoint"} {
+		t.Run(by, func(t *testing.T) {
+			dir := t.TempDir()
+			a := openTest(t, dir)
+			m := registerTest(t, a, 1)[0]
+			must(t, a.Commit(ctx, m, []Op{{Kind: PutPair, Pair: benchPair(1)}}))
+			wrong := counts{pairs: 5}
+			_, err := a.logs[2].Append([]frame{{Kind: kindCommit, Mailbox: m, Payload: appendCommit(nil, commitRecord{
+				sections: []section{{mailbox: m, counts: &wrong}},
+			})}})
+			must(t, err)
+			must(t, a.Close())
+			a = openTest(t, dir)
+			switch by {
+			case "state":
+				_, err = a.State(m)
+			case "commit":
+				err = a.Commit(ctx, m, []Op{{Kind: PutPair, Pair: benchPair(2)}})
+			case "checkpoint":
+				err = a.Checkpoint(ctx, true)
+			}
+			if !errors.Is(err, errInconsistent) {
+				t.Errorf("error %v", err)
+			}
+			must(t, a.Close())
+			a = openTest(t, dir)
+			if !a.Mailboxes()[0].Repair {
+				t.Error("the mailbox is not marked")
+			}
+			must(t, a.Commit(ctx, m, []Op{{Kind: Clear}, {Kind: PutPair, Pair: benchPair(3)}}))
+			must(t, a.Close())
+			a = openTest(t, dir)
+			s, err := a.State(m)
+			must(t, err)
+			if sum := a.Mailboxes()[0]; sum.Repair || sum.Count != [2]int{1, 1} || s.Count(merge.Left) != 1 {
+				t.Errorf("after it was cleared: %+v", sum)
+			}
+			must(t, a.Close())
+		})
 	}
 }

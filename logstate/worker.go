@@ -22,7 +22,7 @@ const maxGroup = 256
 
 // job is a request to a worker. Exactly one of write and call is set.
 type job struct {
-	// write adds frames to the group. It returns how many it added through add, or an error that concerns only this job.
+	// write returns the frames that the job adds to the group, or an error that concerns only this job.
 	write func() ([]frame, error)
 	// written is called when the frames are durable.
 	written func([]frame)
