@@ -88,7 +88,7 @@ type Result struct {
 	Args           []string
 	Stdout, Stderr string
 	Code           int   // exit code; -1 when a signal ended it
-	MaxRSS         int64 // peak memory in bytes
+	MaxRSS         int64 // peak memory in bytes; 0 where it cannot be told
 	CPU            time.Duration
 }
 
@@ -143,7 +143,10 @@ func (p *Program) Start(args ...string) *Running {
 
 func (r *Running) wait() {
 	defer close(r.done)
+	ended := make(chan struct{})
+	peak := watchPeak(r.cmd.Process.Pid, ended)
 	err := r.cmd.Wait()
+	close(ended)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		r.err.WriteString("\nharness: " + err.Error())
@@ -151,9 +154,42 @@ func (r *Running) wait() {
 	ps := r.cmd.ProcessState
 	r.result.Stdout, r.result.Stderr, r.result.Code = r.out.String(), r.err.String(), ps.ExitCode()
 	r.result.CPU = ps.UserTime() + ps.SystemTime()
-	if u, ok := ps.SysUsage().(*syscall.Rusage); ok {
-		r.result.MaxRSS = u.Maxrss << 10
+	r.result.MaxRSS = <-peak
+}
+
+// watchPeak returns a channel that gets the peak memory of a process in bytes once ended is closed. It reads the process's own high-water mark again and again:
+// the maximum that wait reports counts what the test process itself used before the exec.
+func watchPeak(pid int, ended <-chan struct{}) <-chan int64 {
+	peak := make(chan int64, 1)
+	go func() {
+		most := int64(0)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			most = max(most, highWater(pid))
+			select {
+			case <-ended:
+				peak <- most
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return peak
+}
+
+// highWater returns VmHWM of a process in bytes, 0 when it cannot be read.
+func highWater(pid int) int64 {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0 // it has ended, or this system has no /proc
 	}
+	_, rest, _ := strings.Cut(string(data), "VmHWM:")
+	var kib int64
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		return 0
+	}
+	return kib << 10
 }
 
 // Signal sends a signal, unless the program has ended.
