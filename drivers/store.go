@@ -60,7 +60,7 @@ type Info struct {
 	MaxMessage int64 // largest message the store accepts, bytes; 0 = unknown
 }
 
-// Stats are counts since a store was opened. Round trips are waits for a server; a local store has none.
+// Stats are counts since a store was opened. Round trips are waits for a server, bytes are those on the wire; a local store has neither.
 type Stats struct {
 	RoundTrips, BytesIn, BytesOut int64
 }

@@ -171,7 +171,6 @@ func (m *Mailbox) deliver(id merge.ID, msg drivers.Append, kw *keywords) (place,
 		}
 		return 0, merge.Flags{}, m.fail("append", err)
 	}
-	m.store.bytesOut.Add(msg.Content.Size())
 	return to.in, kw.flags(id, to.name), nil
 }
 

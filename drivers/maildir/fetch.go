@@ -130,7 +130,6 @@ func (m *Mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.
 		if err != nil {
 			return yield(drivers.Fetched{ID: id, Err: m.failMessage("read message", err)})
 		}
-		m.store.bytesIn.Add(out.Content.Size())
 		return yield(out)
 	})
 }
@@ -148,7 +147,6 @@ func (m *Mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drive
 		identity, size, err := identify(f, isVerbatim(where.name), buf)
 		if err = errors.Join(err, f.Close()); err == nil {
 			out.Identity, out.Size = identity, size
-			m.store.bytesIn.Add(size)
 		}
 		return yield(out)
 	})
