@@ -165,7 +165,7 @@ func (r *frameReader) segment(i int, base int64, seen int) error {
 	for off := seen; ; {
 		fr, n, err := entryAt(r.buf[off:], r.pos.Index, r.pos.Epoch)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return nil // an empty segment leaves the position behind the last frame before it, which can be checked later
 		case errors.Is(err, ErrNewerVersion):
 			return fmt.Errorf("%s: %w", f.Name(), err)

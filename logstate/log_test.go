@@ -290,7 +290,7 @@ func TestReadAgainFromAFrame(t *testing.T) {
 		}
 		return nil
 	})
-	if err != stop || end != at[10] {
+	if !errors.Is(err, stop) || end != at[10] {
 		t.Fatalf("stopped at %+v, %v", end, err)
 	}
 }

@@ -46,9 +46,9 @@ func scanSegment(data []byte, first, follower uint64, epoch uint32) (segmentScan
 			continue
 		case errors.Is(err, ErrNewerVersion):
 			return s, err
-		case err == io.EOF && (follower == 0 || s.Next >= follower):
+		case errors.Is(err, io.EOF) && (follower == 0 || s.Next >= follower):
 			return s, nil
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			s.lose(len(data), len(data), follower-s.Next, "entries are missing before the next segment")
 			return s, nil
 		}

@@ -94,7 +94,7 @@ func readSegment(path string, offset int64, buf []byte) ([]byte, error) {
 	if err != nil {
 		return buf[:0], err
 	}
-	defer f.Close() // read only: nothing can be lost by an error here
+	defer func() { _ = f.Close() }() // read only: nothing can be lost by an error here
 	info, err := f.Stat()
 	if err != nil {
 		return buf[:0], err
@@ -108,7 +108,7 @@ func readSegment(path string, offset int64, buf []byte) ([]byte, error) {
 	}
 	buf = slices.Grow(buf[:0], int(size))[:size]
 	n, err := f.ReadAt(buf, offset)
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil // it was truncated meanwhile
 	}
 	return buf[:n], err

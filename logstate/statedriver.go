@@ -80,7 +80,7 @@ func (d *stateDriver) serve(j *job) {
 		d.write(group)
 	}
 	if call != nil {
-		if err := call.call(); err != errLater {
+		if err := call.call(); !errors.Is(err, errLater) {
 			call.done <- err
 		}
 	}

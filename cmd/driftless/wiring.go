@@ -38,6 +38,9 @@ func (a *app) engineAccount(c *config.Config, acc config.Account, readOnly bool)
 		Log:    a.logger(acc.Name),
 	}
 	for _, side := range merge.Sides {
+		if s := acc.Store[side].IMAP; s != nil {
+			e.Workers = max(e.Workers, s.Connections) // a mailbox at a time for each connection
+		}
 		e.Open[side] = a.opener(acc.Store[side], side, dir, e.Log, readOnly)
 	}
 	return e

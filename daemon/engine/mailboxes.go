@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -275,6 +276,13 @@ func (c *cycle) admitWet(ctx context.Context, b *box, r *row) error {
 	}
 	for _, side := range merge.Sides {
 		if !r.exists(side) {
+			// A mailbox that cannot be opened where it is must not leave an empty one on the other side.
+			if err := c.reachable(ctx, b, side.Other()); err != nil {
+				return err
+			}
+			if b.failed.Load() {
+				return nil
+			}
 			if err := c.create(ctx, b, side); err != nil {
 				return err
 			}
@@ -298,6 +306,27 @@ func (c *cycle) admitWet(ctx context.Context, b *box, r *row) error {
 	return nil
 }
 
+// reachable opens a mailbox once, and fails it if that does not work.
+func (c *cycle) reachable(ctx context.Context, b *box, side merge.Side) error {
+	m, err := c.stores[side].Open(ctx, b.names[side])
+	if err == nil {
+		err = m.Close()
+	}
+	if err != nil {
+		return c.failOrEnd(ctx, b, fmt.Errorf("open mailbox %q on the %s: %w", b.names[side], side, err))
+	}
+	return nil
+}
+
+// failOrEnd fails the mailbox if the error concerns nothing else, and otherwise returns the error, which ends the cycle.
+func (c *cycle) failOrEnd(ctx context.Context, b *box, err error) error {
+	if ctx.Err() == nil && (drivers.ReachOf(err) != drivers.ReachStore || errors.Is(err, drivers.ErrNoMailbox)) {
+		c.fail(b, err)
+		return nil
+	}
+	return fmt.Errorf("mailbox %q: %w", b.name(), err)
+}
+
 // create makes a mailbox on one side, logged like every effect. A refusal fails the mailbox only.
 func (c *cycle) create(ctx context.Context, b *box, side merge.Side) error {
 	batch, err := c.logs.Begin(ctx, logstate.Intent{
@@ -317,11 +346,7 @@ func (c *cycle) create(ctx context.Context, b *box, side merge.Side) error {
 		return fmt.Errorf("log the creation of mailbox %q: %w", b.name(), err)
 	}
 	if cerr != nil {
-		if drivers.ReachOf(cerr) == drivers.ReachStore && ctx.Err() != nil {
-			return cerr
-		}
-		c.fail(b, fmt.Errorf("create mailbox %q on the %s: %w", b.names[side], side, cerr))
-		return nil
+		return c.failOrEnd(ctx, b, fmt.Errorf("create mailbox %q on the %s: %w", b.names[side], side, cerr))
 	}
 	b.known[side] = true
 	c.rep.created(b, side)

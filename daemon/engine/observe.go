@@ -69,11 +69,7 @@ func (c *cycle) eachBox(ctx context.Context, want func(*box) bool, f func(contex
 			if err == nil || (c.stop.Err() != nil && errors.Is(err, context.Canceled)) {
 				return nil
 			}
-			if gctx.Err() == nil && (drivers.ReachOf(err) != drivers.ReachStore || errors.Is(err, drivers.ErrNoMailbox)) {
-				c.fail(b, err)
-				return nil
-			}
-			return fmt.Errorf("mailbox %q: %w", b.name(), err)
+			return c.failOrEnd(gctx, b, err)
 		})
 	}
 	return g.Wait()
