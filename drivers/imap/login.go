@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/emersion/go-sasl"
+
 	"driftless/drivers"
 )
 
@@ -75,7 +77,11 @@ func (c *conn) authenticate(ctx context.Context, caps capSet) (capSet, error) {
 	var com *command
 	if plain {
 		// RFC 4616 and, for the initial response, RFC 4959.
-		secret := base64.StdEncoding.EncodeToString([]byte("\x00" + c.st.opt.User + "\x00" + password))
+		_, initial, err := sasl.NewPlainClient("", c.st.opt.User, password).Start()
+		if err != nil {
+			return nil, errors.New("SASL PLAIN cannot start") // its error might quote what it was given
+		}
+		secret := base64.StdEncoding.EncodeToString(initial)
 		if caps.has("SASL-IR") {
 			com = cmd("AUTHENTICATE PLAIN %s", secret)
 		} else {
