@@ -227,6 +227,7 @@ func (c *cycle) commitCursors(ctx context.Context) error {
 			s := b.seen[side]
 			b.seen[side] = nil
 			switch {
+			case b.stuck.Load():
 			case b.undone.Load():
 				b.look = [2]bool{true, true}
 			case b.wrote[side].Load():

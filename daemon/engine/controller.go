@@ -21,6 +21,8 @@ const (
 	unknownSize = 32 << 10
 	// batchChanges bounds batches of flag changes, moves and deletions.
 	batchChanges = 1000
+	// quarantineFor is when a message that was refused for good is tried again all the same, for servers are reconfigured.
+	quarantineFor = 7 * 24 * time.Hour
 )
 
 // controller applies to one store (the target) what changed on the other side (the source), in one mailbox. It writes the log of the
@@ -51,7 +53,7 @@ type letter struct {
 
 // copies appends copies of source messages to the target. While one batch is written the next one is read.
 func (k controller) copies(ctx context.Context, actions []merge.Action) error {
-	if len(actions) == 0 {
+	if len(actions) == 0 || !k.writable() {
 		return nil
 	}
 	batches := make(chan []letter)
@@ -142,9 +144,13 @@ func (k controller) collect(ctx context.Context, actions []merge.Action) ([]lett
 		if drivers.ReachOf(f.Err) == drivers.ReachStore && ctx.Err() != nil {
 			return f.Err
 		}
-		bad = append(bad, logstate.Op{Kind: logstate.PutHalf, Half: k.quarantine(a, "cannot be read: "+f.Err.Error(), drivers.RetryOf(f.Err))})
-		k.sayQuarantined(f.ID, "cannot be read", f.Err)
 		delete(index, f.ID)
+		if drivers.RetryOf(f.Err) != drivers.RetryNever {
+			k.refused(merge.Copy.String(), f.ID, f.Err)
+			return nil
+		}
+		bad = append(bad, logstate.Op{Kind: logstate.PutHalf, Half: k.quarantine(a, "cannot be read: "+f.Err.Error())})
+		k.sayQuarantined(f.ID, "cannot be read", f.Err)
 		return nil
 	})
 	got := letters[:0]
@@ -167,7 +173,7 @@ func (k controller) collect(ctx context.Context, actions []merge.Action) ([]lett
 }
 
 // quarantine returns the half-pair of a message that cannot be copied.
-func (k controller) quarantine(a merge.Action, note string, class drivers.Retry) merge.Half {
+func (k controller) quarantine(a merge.Action, note string) merge.Half {
 	from := k.side.Other()
 	tries := 1
 	if a.Half != nil {
@@ -176,18 +182,8 @@ func (k controller) quarantine(a merge.Action, note string, class drivers.Retry)
 	now := k.c.acc.Now()
 	return merge.Half{
 		Side: from, ID: a.New.ID[from], Base: a.New.Base[from], Reason: merge.Quarantined, Identity: a.New.Identity, Content: a.New.Content,
-		Since: now.UnixMilli(), Tries: tries, Note: note, Retry: retryAt(now, class, tries),
+		Since: now.UnixMilli(), Tries: tries, Note: note, Retry: now.Add(quarantineFor).UnixMilli(),
 	}
-}
-
-// retryAt says when a quarantined message is tried again: soon at first, then less and less often; after a final refusal once a week,
-// for servers are reconfigured.
-func retryAt(now time.Time, class drivers.Retry, tries int) int64 {
-	if class == drivers.RetryNever {
-		return now.Add(7 * 24 * time.Hour).UnixMilli()
-	}
-	wait := min(15*time.Minute<<min(tries, 10), 24*time.Hour)
-	return now.Add(wait).UnixMilli()
 }
 
 func (k controller) sayQuarantined(id merge.ID, what string, err error) {
@@ -221,7 +217,7 @@ func (k controller) deliver(ctx context.Context, letters []letter) error {
 		for i := range results {
 			results[i] = logstate.Result{Status: logstate.NotDone}
 			if i < len(appended) {
-				results[i] = k.appendResult(letters[i].action, appended[i])
+				results[i] = k.appendResult(letters[i].action, appended[i], err)
 				if appended[i].Err == nil && appended[i].ID == "" {
 					unnamed++
 				}
@@ -241,21 +237,42 @@ func (k controller) deliver(ctx context.Context, letters []letter) error {
 	})
 }
 
-// appendResult turns a driver's answer into what the log says.
-func (k controller) appendResult(a merge.Action, res drivers.Appended) logstate.Result {
+// appendResult turns a driver's answer into what the log says. common is the error that ended the whole batch.
+func (k controller) appendResult(a merge.Action, res drivers.Appended, common error) logstate.Result {
 	switch {
 	case res.Err == nil && res.ID != "":
 		return logstate.Result{Status: logstate.Done, ID: res.ID, Flags: res.Flags}
 	case res.Err == nil, errors.Is(res.Err, drivers.ErrUnknown):
 		// Either way the message is found by content among what arrived since the mark.
 		return logstate.Result{Status: logstate.Doubt}
-	case drivers.ReachOf(res.Err) == drivers.ReachMessage && drivers.RetryOf(res.Err) != drivers.RetryNow:
-		h := k.quarantine(a, "refused: "+res.Err.Error(), drivers.RetryOf(res.Err))
+	case drivers.ReachOf(res.Err) == drivers.ReachMessage && drivers.RetryOf(res.Err) == drivers.RetryNever:
+		h := k.quarantine(a, "refused: "+res.Err.Error())
 		k.sayQuarantined(h.ID, "was refused", res.Err)
 		return logstate.Result{Status: logstate.Refused, Note: h.Note, Retry: h.Retry}
-	default:
-		return logstate.Result{Status: logstate.NotDone}
+	case common == nil:
+		k.refused(merge.Copy.String(), a.New.ID[k.side.Other()], res.Err)
 	}
+	return logstate.Result{Status: logstate.NotDone}
+}
+
+// refused says what a store did not do for one message. What passes by itself when one looks again is planned again in this
+// cycle. Anything else (over quota, a busy server, no permission) makes the sync of the mailbox a failure that the next cycle tries again.
+func (k controller) refused(what string, id merge.ID, err error) {
+	if drivers.RetryOf(err) == drivers.RetryNow || errors.Is(err, drivers.ErrGone) || errors.Is(err, drivers.ErrChanged) || errors.Is(err, drivers.ErrUnknown) {
+		return
+	}
+	if !k.b.stuck.Swap(true) {
+		k.c.rep.problem(Problem{Kind: ProblemError, Mailbox: k.b.name(), Side: k.side, ID: id, Text: fmt.Sprintf("%s on the %s: %v", what, k.side, err)})
+	}
+}
+
+// writable reports whether the store lets us change the mailbox. If not, that is said before anything is logged; the other direction goes on.
+func (k controller) writable() bool {
+	if !k.target.Status().ReadOnly {
+		return true
+	}
+	k.refused("change", "", fmt.Errorf("mailbox %q: %w", k.b.names[k.side], drivers.ErrReadOnly))
+	return false
 }
 
 // effect is the frame of every batch: intent, effect, outcome. The outcome is logged even when the effect failed, and the
@@ -292,6 +309,9 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 
 // each runs f over batches of actions until they end or the cycle pauses.
 func (k controller) each(actions []merge.Action, f func([]merge.Action) error) error {
+	if len(actions) == 0 || !k.writable() {
+		return nil
+	}
 	for len(actions) > 0 && !k.pausing() {
 		n := min(len(actions), batchChanges)
 		if err := f(actions[:n]); err != nil {
@@ -316,8 +336,11 @@ func (k controller) flags(ctx context.Context, actions []merge.Action) error {
 			results := make([]logstate.Result, len(actions))
 			for i := range results {
 				results[i] = logstate.Result{Status: logstate.NotDone}
-				if i < len(done) && done[i].Err == nil {
+				switch {
+				case i < len(done) && done[i].Err == nil:
 					results[i] = logstate.Result{Status: logstate.Done, Flags: done[i].Flags}
+				case i < len(done) && err == nil:
+					k.refused(merge.SetFlags.String(), changes[i].ID, done[i].Err)
 				}
 			}
 			return results, 0, err
@@ -362,10 +385,11 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 			results := make([]logstate.Result, len(removals))
 			for i := range results {
 				results[i] = logstate.Result{Status: logstate.NotDone}
-				if i < len(errs) && (errs[i] == nil || errors.Is(errs[i], drivers.ErrGone)) {
+				switch {
+				case i < len(errs) && (errs[i] == nil || errors.Is(errs[i], drivers.ErrGone)):
 					results[i] = logstate.Result{Status: logstate.Done}
-				} else if i < len(errs) && !errors.Is(errs[i], drivers.ErrChanged) {
-					k.c.rep.problem(Problem{Kind: ProblemNote, Mailbox: k.b.name(), Side: k.side, ID: removals[i].ID, Text: errs[i].Error()})
+				case i < len(errs) && err == nil:
+					k.refused(merge.Delete.String(), removals[i].ID, errs[i])
 				}
 			}
 			return results, 0, err
@@ -421,6 +445,8 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 					continue
 				case i < len(moved) && moved[i].Err == nil:
 					unnamed++
+				case i < len(moved) && err == nil:
+					k.refused(merge.Move.String(), ids[i], moved[i].Err)
 				}
 				dest.undone.Store(true)
 			}

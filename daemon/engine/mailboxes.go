@@ -46,6 +46,7 @@ type box struct {
 	wrote   [2]atomic.Bool // something was written to this side in this round
 	undone  atomic.Bool    // an action of this round was not carried out and must be planned again
 	blocked bool           // something waits for a person: cursors stay where they are
+	stuck   atomic.Bool    // a store refused something for a reason that looking again does not mend; the next cycle tries again
 	waiting int            // half-pairs in doubt
 	failed  atomic.Bool    // it is left alone for the rest of the cycle
 }

@@ -1,10 +1,12 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 
+	"driftless/drivers"
 	"driftless/drivers/memory"
 	"driftless/merge"
 )
@@ -217,5 +219,45 @@ func TestLateAppend(t *testing.T) {
 				w.has("INBOX", 0, 1, 2, 3, 4, 5, 6, 7, 8, 9)
 			})
 		}
+	}
+}
+
+// A store that refuses for a passing reason makes the mailbox fail, without a message being set aside and without trying for ever.
+func TestOverQuotaFailsTheMailbox(t *testing.T) {
+	opts := characters["maildir-qresync"]
+	full := true
+	opts[merge.Right].Refuse = func([]byte) error {
+		if !full {
+			return nil
+		}
+		return &drivers.Error{Op: "append", Where: "INBOX", Reach: drivers.ReachMessage, Retry: drivers.RetryLater, Err: errors.New("over quota")}
+	}
+	w := newWorld(t, opts)
+	for n := range 5 {
+		w.put(merge.Left, "INBOX", n)
+	}
+	w.put(merge.Right, "INBOX", 100)
+	rep, err := w.trySync(Request{})
+	if err != nil || rep.Errors != 1 || rep.Quarantined != 0 || rep.Copied != [2]int{1, 0} {
+		t.Fatalf("%v, %+v", err, rep)
+	}
+	if n := w.srv[merge.Right].Counts().Calls["Append"]; n != 1 {
+		t.Errorf("tried %d times in one cycle", n)
+	}
+	full = false
+	w.settled()
+	w.has("INBOX", 0, 1, 2, 3, 4, 100)
+}
+
+func TestReadOnlyMailboxFailsAlone(t *testing.T) {
+	opts := characters["maildir-qresync"]
+	opts[merge.Right].ReadOnly = []string{"INBOX"}
+	w := newWorld(t, opts)
+	w.put(merge.Right, "INBOX", 1)
+	w.put(merge.Left, "Other", 2)
+	w.put(merge.Left, "INBOX", 3)
+	rep, err := w.trySync(Request{})
+	if err != nil || rep.Errors != 1 || rep.Copied[merge.Left] != 1 || rep.Copied[merge.Right] != 1 {
+		t.Fatalf("%v, %+v", err, rep)
 	}
 }

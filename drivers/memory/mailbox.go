@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -71,8 +72,12 @@ func (m *mailbox) Reserve() merge.ID {
 	return s.reserve()
 }
 
-// perMessage is an error of one message.
+// perMessage is an error of one message. What has its class already (Options.Refuse) keeps it.
 func (m *mailbox) perMessage(op string, retry drivers.Retry, err error) error {
+	var classified *drivers.Error
+	if errors.As(err, &classified) {
+		return err
+	}
 	return fail(op, m.name, drivers.ReachMessage, retry, err)
 }
 
