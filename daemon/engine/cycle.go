@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,8 @@ const (
 	lockHold = 30 * time.Second
 	// finishGrace is how long a running batch may go on after the cycle was interrupted.
 	finishGrace = 10 * time.Second
+	// storeLockWait is how long a busy local store is waited for, as the account's lock is.
+	storeLockWait = 30 * time.Second
 )
 
 // states is what a cycle reads of the logs: an Account, or a View when nothing may be written.
@@ -33,18 +36,20 @@ type states interface {
 // cycle is one run of Sync. Its fields are set in order by run and then only read, but for boxes, each of which is worked on by one
 // goroutine at a time.
 type cycle struct {
-	acc    Account
-	req    Request
-	rep    *reporter
-	stop   context.Context   // cancelled when the cycle is to end at the next batch boundary
-	logs   *logstate.Account // nil in a dry run
-	states states
-	stores [2]drivers.Store
-	boxes  []*box
-	began  time.Time // when the lock was taken
-	hold   [2]string // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
-	moved  bool      // the first round is over
-	said   map[saidKey]bool
+	acc     Account
+	req     Request
+	rep     *reporter
+	stop    context.Context   // cancelled when the cycle is to end at the next batch boundary
+	logs    *logstate.Account // nil in a dry run
+	states  states
+	stores  [2]drivers.Store
+	boxes   []*box
+	viewing sync.Mutex // guards states while it is a View
+	unlock  func()     // releases the local stores
+	began   time.Time  // when the lock was taken
+	hold    [2]string  // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
+	moved   bool       // the first round is over
+	said    map[saidKey]bool
 }
 
 // Sync runs one cycle. The error is nil when the cycle came to its end, whatever is in Report.Problems; otherwise it says why the account
@@ -116,20 +121,16 @@ func (c *cycle) run(ctx context.Context) error {
 	if err := c.connect(); err != nil {
 		return err
 	}
-	unlock, err := c.lockStores(ctx)
-	if err != nil {
+	if err := c.lockStores(); err != nil {
 		return err
 	}
-	defer unlock()
+	defer func() { c.unlock() }()
 
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
 	c.rep.stage("listing")
 	if err := c.tabulate(ctx); err != nil {
-		return err
-	}
-	if err := c.checkIdentity(ctx); err != nil {
 		return err
 	}
 	if err := c.rounds(ctx); err != nil {
@@ -225,11 +226,16 @@ func (c *cycle) expired() bool {
 // giveWay releases the lock and takes it again when it has been held for long: somebody else may wait. What another process did meanwhile is found like
 // anybody's change, since the states are folded again and every mailbox is compared again.
 func (c *cycle) giveWay() error {
-	if err := c.logs.Close(); err != nil {
+	c.unlock()
+	err := c.logs.Close()
+	c.logs = nil
+	if err != nil {
+		return fmt.Errorf("close logs of account %s: %w", c.acc.Name, err)
+	}
+	if err := c.openLogs(); err != nil {
 		return err
 	}
-	c.logs = nil
-	if err := c.openLogs(); err != nil {
+	if err := c.lockStores(); err != nil {
 		return err
 	}
 	return c.refold()
@@ -288,16 +294,28 @@ type locker interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
-func (c *cycle) lockStores(ctx context.Context) (func(), error) {
+// lockStores locks the local stores, always after the account's lock and always left before right, so that nobody waits in a circle.
+func (c *cycle) lockStores() error {
+	c.unlock = func() {}
+	if c.req.DryRun {
+		return nil
+	}
 	var unlocks []func()
 	release := func() {
 		for _, u := range unlocks {
 			u()
 		}
+		unlocks = nil
 	}
-	if c.req.DryRun {
-		return release, nil
+	wait := c.acc.Logs.Wait
+	switch {
+	case c.acc.Logs.NoWait:
+		wait = 0
+	case wait == 0:
+		wait = storeLockWait
 	}
+	ctx, cancel := context.WithTimeout(c.stop, wait)
+	defer cancel()
 	for _, side := range merge.Sides {
 		l, ok := c.stores[side].(locker)
 		if !ok {
@@ -306,11 +324,12 @@ func (c *cycle) lockStores(ctx context.Context) (func(), error) {
 		unlock, err := l.Lock(ctx)
 		if err != nil {
 			release()
-			return nil, fmt.Errorf("%s store: %w", side, err)
+			return fmt.Errorf("%s store: %w", side, err)
 		}
 		unlocks = append(unlocks, unlock)
 	}
-	return release, nil
+	c.unlock = release
+	return nil
 }
 
 // conclude writes a checkpoint when one is due and sums up.

@@ -94,6 +94,10 @@ func (c *cycle) tabulate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Before anything is made on either side; after the listing, which tells an IMAP store's identity for nothing.
+	if err := c.checkIdentity(ctx); err != nil {
+		return err
+	}
 	rows := c.rows(lists, summaries)
 	c.rep.mailboxes(len(rows))
 	g, gctx := errgroup.WithContext(ctx)
@@ -223,7 +227,7 @@ func (c *cycle) admit(ctx context.Context, r *row) (*box, error) {
 				b.names[side], side, side.Other())})
 			return nil, nil
 		}
-		if !c.acc.Create[side] {
+		if !c.acc.Create[side] || c.hold[side] != "" {
 			return nil, nil
 		}
 	}
@@ -239,6 +243,23 @@ func (c *cycle) admit(ctx context.Context, r *row) (*box, error) {
 	return b, nil
 }
 
+// viewState returns the state of a mailbox to one who only reads. When a writer cut the logs meanwhile, they are read again.
+func (c *cycle) viewState(m logstate.Mailbox) (*logstate.State, error) {
+	c.viewing.Lock()
+	defer c.viewing.Unlock()
+	for range 3 {
+		st, err := c.states.State(m)
+		v, isView := c.states.(*logstate.View)
+		if !isView || !errors.Is(err, logstate.ErrStale) {
+			return st, err
+		}
+		if _, err := v.Refresh(); err != nil {
+			return nil, err
+		}
+	}
+	return c.states.State(m)
+}
+
 func (c *cycle) admitDry(b *box, r *row) error {
 	for _, side := range merge.Sides {
 		if !r.exists(side) {
@@ -249,7 +270,7 @@ func (c *cycle) admitDry(b *box, r *row) error {
 	if b.num == 0 || r.summary.Repair {
 		return nil
 	}
-	st, err := c.states.State(b.num)
+	st, err := c.viewState(b.num)
 	if err != nil {
 		return fmt.Errorf("state of mailbox %q: %w", b.name(), err)
 	}
@@ -445,7 +466,12 @@ func (c *cycle) checkIdentity(ctx context.Context) error {
 		case now == recorded || (now == "" && !isLocal):
 		default:
 			c.hold[side] = fmt.Sprintf("the %s store (%s) is not the one that was synced before", side, store.Info().Address)
-			c.rep.problem(Problem{Kind: ProblemNote, Side: side, Text: c.hold[side] + ": what seems deleted there is not deleted on the other side"})
+			advice := "; it is compared with the other side by content now"
+			if isLocal {
+				advice = ". Is its disk mounted? If it is meant to be another store, `driftless rebuild " + c.acc.Name + "` pairs both sides anew"
+			}
+			c.rep.problem(Problem{Kind: ProblemHeld, Side: side, Count: 1, Text: c.hold[side] +
+				": what seems deleted there is not deleted on the other side, and no mailbox is made there" + advice})
 			if !isLocal && !c.req.DryRun {
 				// Every mailbox notices its own new UIDVALIDITY and is paired again by content; from the next cycle on this is the store.
 				if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {

@@ -261,3 +261,22 @@ func TestReadOnlyMailboxFailsAlone(t *testing.T) {
 		t.Fatalf("%v, %+v", err, rep)
 	}
 }
+
+// A store that is not the one that was synced before shows no deletions, and gets no mailboxes.
+func TestAnotherStoreInTheSamePlace(t *testing.T) {
+	w := newWorld(t, characters["imap-imap"])
+	for n := range 5 {
+		w.put(merge.Left, "INBOX", n)
+	}
+	w.put(merge.Left, "Box", 10)
+	w.settled()
+	for n := range 3 {
+		w.remove(merge.Left, "INBOX", n)
+	}
+	w.put(merge.Right, "New", 11)
+	w.srv[merge.Left].SetIdentity("another")
+	rep, err := w.trySync(Request{})
+	if err != nil || rep.Deleted != [2]int{} || rep.Held != 4 || rep.Created != [2]int{} {
+		t.Fatalf("%v, %+v", err, rep)
+	}
+}

@@ -94,7 +94,7 @@ func (v *verifier) mailbox(ctx context.Context, r *row) error {
 	v.report.Mailboxes++
 	b := &box{names: r.names, state: noState{}}
 	if r.summary != nil {
-		st, err := v.c.states.State(r.summary.Mailbox)
+		st, err := v.c.viewState(r.summary.Mailbox)
 		if err != nil {
 			return err
 		}
