@@ -108,7 +108,10 @@ const (
 
 // Observed is the end of an observation.
 type Observed struct {
-	All    bool   // every message that is there was yielded; what was not is gone
+	// All: every message that is there was yielded; what was not is gone. In the scopes Present and Full it is false only if the store could not verify what is
+	// missing, because others changed the mailbox all the time: what was yielded is true, nothing may be concluded about what was not, and Cursor never
+	// proves Unchanged, so that a later Changes finds what is gone. Count is then the number of messages yielded.
+	All    bool
 	Reset  bool   // ids from before the cursor mean nothing any more (UIDVALIDITY changed, or the store went back in time); implies All
 	Cursor Cursor // covers everything yielded
 	Count  int    // messages in the mailbox, as the store counts at that moment
@@ -125,10 +128,11 @@ type Mailbox interface {
 	// Describe yields size, date and identity of messages without transferring bodies where the store can. What is gone is not yielded.
 	Describe(ctx context.Context, ids []merge.ID, yield func(Description) error) error
 
-	// Look yields the present state of just these messages, Gone included: each id is yielded once. Gone is as reliable as in Changes.
+	// Look yields the present state of just these messages, Gone included: each id is yielded once. Gone is as reliable as in Changes. An id of which the store
+	// cannot verify now whether it is there, because others change the mailbox all the time, is not yielded: the caller concludes nothing.
 	Look(ctx context.Context, ids []merge.ID, yield func(Entry) error) error
 
-	// Fetch yields the messages with their content, in any order. One that is gone is not yielded; one that cannot be read is yielded with Err. The callee
+	// Fetch yields the messages with their content, in any order. One that is gone or not found now is not yielded; one that cannot be read is yielded with Err. The callee
 	// keeps at most a small bounded number of contents open; yield owns what it is given and must Close it, later if it likes.
 	Fetch(ctx context.Context, ids []merge.ID, yield func(Fetched) error) error
 

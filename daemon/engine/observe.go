@@ -160,7 +160,8 @@ func (c *cycle) compareSides(ctx context.Context, b *box, h handles) error {
 }
 
 // compare is the controller's two-way merge: it turns what a side shows into changes of the state. When the count that state and changes
-// predict is not what the store reports, it asks for more.
+// predict is not what the store reports, it asks for more. A full listing that the store could not complete, because others change the mailbox all the time, is taken
+// as it is: nothing in it is gone, and its cursor lets a later cycle find what is.
 func (c *cycle) compare(ctx context.Context, b *box, side merge.Side, m drivers.Mailbox) (*sight, error) {
 	scope := drivers.Delta
 	since := drivers.Cursor(b.cursor[side])

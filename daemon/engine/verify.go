@@ -117,12 +117,15 @@ func (v *verifier) mailbox(ctx context.Context, r *row) error {
 	for _, side := range merge.Sides {
 		seen[side] = map[merge.ID]merge.Flags{}
 		g.Go(func() error {
-			_, err := h[side].Changes(gctx, "", drivers.Full, func(e drivers.Entry) error {
+			obs, err := h[side].Changes(gctx, "", drivers.Full, func(e drivers.Entry) error {
 				if !e.Gone {
 					seen[side][e.ID] = e.Flags
 				}
 				return nil
 			})
+			if err == nil && !obs.All {
+				err = fmt.Errorf("the %s changes all the time and cannot be listed completely; try again", side)
+			}
 			return err
 		})
 	}

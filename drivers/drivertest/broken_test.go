@@ -255,6 +255,7 @@ var bugs = map[string]broken{
 	}})},
 	"gone not told":    {test: "Changes/EachKind", mailbox: with(edit(func(e drivers.Entry) (drivers.Entry, bool) { return e, !e.Gone }, nil))},
 	"flags not told":   {test: "Changes/EachKind", mailbox: with(edit(func(e drivers.Entry) (drivers.Entry, bool) { e.FlagsKnown = false; return e, true }, nil))},
+	"never all":        {test: "Changes/EachKind", mailbox: with(edit(nil, func(o *drivers.Observed) { o.All = false }))},
 	"count wrong":      {test: "Changes/EachKind", mailbox: with(edit(nil, func(o *drivers.Observed) { o.Count++ }))},
 	"never quiet":      {test: "Changes/EachKind", mailbox: with(box{changes: alwaysFull})},
 	"expunges lost":    {test: "Changes/OldCursors", opt: memory.Options{Mode: memory.CondStore}},

@@ -391,7 +391,7 @@ func testWhileOthersWrite(e *env) {
 	var c drivers.Cursor
 	removed := map[merge.ID]bool{}
 	observe := func(scope drivers.Scope) {
-		s := e.changes(b, c, scope)
+		s := e.changesAmid(b, c, scope)
 		for id, x := range s.byID {
 			if x.Gone {
 				removed[id] = true
@@ -457,7 +457,7 @@ func testNoneGone(e *env) {
 	}()
 	var c drivers.Cursor
 	for n := range rounds {
-		s := e.changes(b, c, drivers.Scope(n%3))
+		s := e.changesAmid(b, c, drivers.Scope(n%3))
 		c = s.end.Cursor
 		if s.end.Count != messages {
 			e.Errorf("round %d: Count is %d, want %d", n, s.end.Count, messages)

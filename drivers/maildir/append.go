@@ -130,6 +130,9 @@ func (m *Mailbox) unstored(ctx context.Context, msgs []drivers.Append, out []dri
 		id := out[n].ID
 		f, ok := s.find(id)
 		if !ok {
+			if !s.proven {
+				return nil, m.fail("append", errBusy) // it may be there: appending it now could make two of it
+			}
 			if seen[id] {
 				return nil, &drivers.Error{Op: "append", Where: m.name, Reach: drivers.ReachMailbox, Retry: drivers.RetryNever, Err: errors.New("one reserved id was given to two messages")}
 			}

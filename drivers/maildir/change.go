@@ -20,8 +20,9 @@ type target struct {
 }
 
 // rounds gives do the files of the messages, first where they are remembered, then, for those that do reports as not found there, where
-// a new listing has them, until none is left. gone is called for each message that is verifiably not in the mailbox.
-func (m *Mailbox) rounds(ctx context.Context, ids []merge.ID, gone func(i int), do func([]target) (again []int, err error)) error {
+// a new listing has them, until none is left. absent is called for each message that is not found, with ErrGone if it is verifiably not in the mailbox, else
+// with errBusy.
+func (m *Mailbox) rounds(ctx context.Context, ids []merge.ID, absent func(i int, why error), do func([]target) (again []int, err error)) error {
 	pending := make([]int, len(ids))
 	for i := range pending {
 		pending[i] = i
@@ -36,14 +37,14 @@ func (m *Mailbox) rounds(ctx context.Context, ids []merge.ID, gone func(i int), 
 		if round == chase {
 			return m.fail("find messages", errBusy)
 		}
-		find := m.hint
+		find, why := m.hint, drivers.ErrGone
 		seen := round > 0 || !m.remembers(ids)
 		if seen {
 			s, err := m.relocate(ctx, ids, pending)
 			if err != nil {
 				return err
 			}
-			find = s.find
+			find, why = s.find, s.absence()
 		}
 		var batch []target
 		var later []int
@@ -56,7 +57,7 @@ func (m *Mailbox) rounds(ctx context.Context, ids []merge.ID, gone func(i int), 
 			taken[ids[i]] = true
 			f, ok := find(ids[i])
 			if !ok {
-				gone(i)
+				absent(i, why)
 				continue
 			}
 			batch = append(batch, target{i: i, f: f, seen: seen})
@@ -135,8 +136,8 @@ func (m *Mailbox) SetFlags(ctx context.Context, changes []drivers.FlagChange) ([
 	}
 	var touched places
 	renamed := make([]bool, len(changes))
-	err := m.rounds(ctx, ids, func(i int) {
-		out[i], open[i] = drivers.FlagResult{Err: m.failMessage("set flags", drivers.ErrGone)}, false
+	err := m.rounds(ctx, ids, func(i int, why error) {
+		out[i], open[i] = drivers.FlagResult{Err: m.failMessage("set flags", why)}, false
 	}, func(batch []target) (again []int, err error) {
 		kw, wishes, err := m.wishes(ctx, batch, changes)
 		if err != nil {
@@ -239,7 +240,12 @@ func (m *Mailbox) Expunge(ctx context.Context, removals []drivers.Removal) ([]er
 	var touched places
 	var removed []int
 	var removedIDs []merge.ID
-	err := m.rounds(ctx, ids, func(i int) { open[i] = false }, func(batch []target) (again []int, err error) {
+	err := m.rounds(ctx, ids, func(i int, why error) {
+		open[i] = false
+		if !errors.Is(why, drivers.ErrGone) {
+			out[i] = m.failMessage("expunge", why)
+		}
+	}, func(batch []target) (again []int, err error) {
 		kw, err := loadKeywords(m.dir)
 		if err != nil {
 			return nil, m.fail("read keywords", err)

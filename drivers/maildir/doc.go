@@ -22,8 +22,8 @@
 //   - A message is delivered by tmp, fsync, rename without overwriting, fsync of the directory; a result is "done" only after the last of these. Directories
 //     are synced once per batch.
 //   - A listing is used only if the times (mtime, ctime, inode) of its directories were the same before and after it and old enough that a change during it
-//     must have shown; otherwise the directories are listed again, and after a bounded time it is an error (RetryNow). A rename that a directory read missed can
-//     therefore never look like a deletion. Where the file system's times are too coarse for that, two equal listings in a row are needed.
+//     must have shown; otherwise the directories are listed again. A rename that a directory read missed can therefore never look like a deletion. When others
+//     do not stop changing a mailbox for half a second, what several listings found together is what is there, and nothing is said about the rest. Where the file system's times are too coarse for that, two equal listings in a row are needed.
 //   - A cursor proves "unchanged" by these times alone, without reading a directory. One that could be equal after a change never proves it.
 //   - Renames and unlinks name the exact file that was seen: a message whose flags another program changes at that moment is looked for again.
 //   - Observing writes nothing, until a writing call was made on the store (EnsureIdentity included).

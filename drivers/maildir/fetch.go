@@ -18,7 +18,8 @@ import (
 // chase is how often a message is looked for again when it is renamed between the look and the use.
 const chase = 50
 
-// openFile opens a message, wherever it is now. ErrGone if it is not in the mailbox.
+// openFile opens a message, wherever it is now. ErrGone if it is not in the mailbox, or not found there in several passes over a mailbox that others change too
+// fast to prove it: nothing is concluded from either but that it cannot be read now.
 func (m *Mailbox) openFile(ctx context.Context, id merge.ID) (*os.File, file, *keywords, error) {
 	where, known := m.hint(id)
 	for range chase {

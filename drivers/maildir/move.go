@@ -49,8 +49,8 @@ func (m *Mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 	}
 
 	mv := mover{from: m, to: dest, occupied: occupied}
-	err = m.rounds(ctx, ids, func(i int) {
-		out[i], open[i] = drivers.Moved{Err: m.failMessage("move", drivers.ErrGone)}, false
+	err = m.rounds(ctx, ids, func(i int, why error) {
+		out[i], open[i] = drivers.Moved{Err: m.failMessage("move", why)}, false
 	}, func(batch []target) (again []int, err error) {
 		kw, names, err := mv.prepare(ctx, ids, batch)
 		if err != nil {

@@ -10,7 +10,8 @@ import (
 )
 
 // Changes yields every message, with its flags, sorted by id, unless the cursor proves that nothing changed: then nothing is yielded or read in the scope
-// Delta. Sizes and dates are not told (see Describe). A mailbox that others change too fast is an error with RetryNow. The
+// Delta. Sizes and dates are not told (see Describe). Of a mailbox that others change too fast to be listed reliably it yields what several passes
+// found together: All is false then, and the cursor never proves "unchanged", so that the next observation finds what is gone. The
 // disappearance of a whole cur or new directory is an error, not the disappearance of its messages.
 func (m *Mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drivers.Scope, yield func(drivers.Entry) error) (drivers.Observed, error) {
 	if err := m.store.usable(ctx); err != nil {
@@ -26,12 +27,16 @@ func (m *Mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drive
 			return drivers.Observed{Cursor: since, Count: old.count}, nil
 		}
 		if old.at.cur.exists() && !now.cur.exists() || old.at.fresh.exists() && !now.fresh.exists() {
-			return drivers.Observed{}, m.fail("list", errors.New("its directory cur or new has disappeared"))
+			return drivers.Observed{}, m.fail("list", errVanished)
 		}
 	}
 	s, err := m.list(ctx)
 	if err != nil {
 		return drivers.Observed{}, err
+	}
+	now := s.at
+	if !s.proven && known && (old.at.cur.exists() && !now.cur.exists() || old.at.fresh.exists() && !now.fresh.exists()) {
+		return drivers.Observed{}, m.fail("list", errVanished)
 	}
 	for i, e := range s.entries {
 		if i%1024 == 0 && ctx.Err() != nil {
@@ -42,17 +47,19 @@ func (m *Mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drive
 			return drivers.Observed{}, err
 		}
 	}
-	c := cursor{sure: s.sure && !s.ambiguous(), count: len(s.entries), at: s.at}
-	return drivers.Observed{All: true, Cursor: c.encode(), Count: c.count}, nil
+	c := cursor{sure: s.proven && s.sure && !s.ambiguous(), count: len(s.entries), at: s.at}
+	return drivers.Observed{All: s.proven, Cursor: c.encode(), Count: c.count}, nil
 }
 
-// list returns a proven listing. Twins get fresh names if this run may write.
+var errVanished = errors.New("its directory cur or new has disappeared")
+
+// list returns a listing, proven unless others change the mailbox too fast. Twins in a proven one get fresh names if this run may write.
 func (m *Mailbox) list(ctx context.Context) (*snapshot, error) {
 	s, err := m.scan(ctx, nil)
 	if err != nil {
 		return nil, err
 	}
-	if s.ambiguous() && m.store.mayWrite.Load() && !m.readOnly {
+	if s.proven && s.ambiguous() && m.store.mayWrite.Load() && !m.readOnly {
 		if err := m.separate(s); err != nil {
 			return nil, m.fail("rename a file with the id of another", err)
 		}
@@ -64,16 +71,20 @@ func (m *Mailbox) list(ctx context.Context) (*snapshot, error) {
 }
 
 // separate gives each twin in a listing a fresh unique part and removes second names of one file, durably. What is gone or was renamed is left for the
-// next listing.
+// next listing. In a listing that is not proven two names of one file may be one that is being renamed: there, none is removed.
 func (m *Mailbox) separate(s *snapshot) error {
 	var touched places
-	for _, a := range s.aliases {
+	aliases := s.aliases
+	if !s.proven {
+		aliases = nil
+	}
+	for _, a := range aliases {
 		first, err := os.Lstat(m.dir + "/" + a[0].path())
 		if err != nil {
 			continue
 		}
 		second, err := os.Lstat(m.dir + "/" + a[1].path())
-		if err != nil || !os.SameFile(first, second) {
+		if err != nil || !os.SameFile(first, second) || linksOf(first) < 2 || linksOf(second) < 2 {
 			continue
 		}
 		if err := ignoreMissing(m.store.disk.unlink(m.dir + "/" + a[1].path())); err != nil {
@@ -109,8 +120,8 @@ func (m *Mailbox) syncPlaces(p places) error {
 	return nil
 }
 
-// locate returns a listing in which each of ids is there unless it is gone from the mailbox, and which names the present files. It reads
-// the directories only if they may have changed since the last listing.
+// locate returns a listing in which each of ids is there unless it is gone from the mailbox, and which names the present files. If others change the mailbox
+// too fast to find out what is gone, the listing is not proven: absence tells what an id that is not in it means. It reads the directories only if they may have changed since the last listing.
 func (m *Mailbox) locate(ctx context.Context, ids []merge.ID) (*snapshot, error) {
 	m.mu.Lock()
 	last, clean := m.last, len(m.moved) == 0
@@ -138,7 +149,16 @@ func (m *Mailbox) locate(ctx context.Context, ids []merge.ID) (*snapshot, error)
 	return m.keep(s), nil
 }
 
-// Look yields the present state of these messages.
+// absence returns why an id is not in the listing: ErrGone, or errBusy if that is not proven.
+func (s *snapshot) absence() error {
+	if s.proven {
+		return drivers.ErrGone
+	}
+	return errBusy
+}
+
+// Look yields the present state of these messages. One that several passes did not find while others changed the mailbox too fast to prove that it is gone is left
+// out: saying that it is there would be as wrong as saying that it is not.
 func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
 	if err := m.store.usable(ctx); err != nil || len(ids) == 0 {
 		return err
@@ -154,7 +174,11 @@ func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 		}
 		done[id] = true
 		e := drivers.Entry{ID: id, Gone: true, Size: -1}
-		if f, ok := s.find(id); ok {
+		f, ok := s.find(id)
+		if !ok && !s.proven {
+			continue
+		}
+		if ok {
 			e = drivers.Entry{ID: id, FlagsKnown: true, Flags: s.kw.flags(id, f.name), Size: -1}
 		}
 		if err := yield(e); err != nil {
@@ -164,11 +188,18 @@ func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 	return ctx.Err()
 }
 
-// Since yields every message: the store keeps no order of arrival. Appends in doubt are found by their reserved id instead.
+// Since yields every message: the store keeps no order of arrival. Appends in doubt are found by their reserved id instead. A mailbox that others change too
+// fast to be listed reliably is an error with RetryNow.
 func (m *Mailbox) Since(ctx context.Context, _ drivers.Mark, yield func(drivers.Description) error) error {
+	if err := m.store.usable(ctx); err != nil {
+		return err
+	}
 	s, err := m.list(ctx)
 	if err != nil {
 		return err
+	}
+	if !s.proven {
+		return m.fail("list", errBusy)
 	}
 	ids := make([]merge.ID, len(s.entries))
 	for i, e := range s.entries {

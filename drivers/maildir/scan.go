@@ -10,37 +10,43 @@ import (
 	"strings"
 	"time"
 
-	"driftless/drivers"
 	"driftless/merge"
 )
 
 const (
-	scanPatience = 3 * time.Second // how long a listing is tried again while others change the mailbox
+	scanPatience = 500 * time.Millisecond // how long a listing is tried again while others change the mailbox
+	scanPasses   = 3                      // the fewest passes that a listing is made of that could not be proven
 	scanPause    = 2 * time.Millisecond
 	readBatch    = 4096 // directory entries read at a time
 )
 
-// scan lists the mailbox. The answer is proven complete, unless enough says before that what was found so far will do.
+// scan lists the mailbox. The answer is proven complete, unless enough says before that what was found so far will do, or others change the mailbox for as long as
+// it is tried: then the answer is what all passes found together, and is not proven. What is in it was there in some pass, with the name that the last
+// pass that saw it has; a file that a pass missed because it was renamed meanwhile is in the others.
 //
 // A pass reads new, then cur, so that a message on its way from new to cur is seen at least once. A pass proves what is absent only if the
 // stamps before and after it are equal, and were old enough at its start that a change during it would have shown. On file systems with coarse or
 // foreign clocks that would mean waiting for seconds; there, two passes in a row with equal stamps and equal names are required.
 func (m *Mailbox) scan(ctx context.Context, enough func(*snapshot) bool) (*snapshot, error) {
 	deadline := time.Now().Add(scanPatience)
-	var last *snapshot
-	for {
+	var last, united *snapshot
+	waited := false
+	for passes := 1; ; {
 		before, err := m.stamps()
 		if err != nil {
 			return nil, err
 		}
 		granule, kind := before.granule(m.clock, m.store.tick)
 		wait := before.freshFor(m.store.clock(), granule)
-		if kind == clockFine && wait > 0 && enough == nil && time.Now().Before(deadline) {
+		if kind == clockFine && wait > 0 && enough == nil && !waited {
+			// Stamps that are still fresh after that belong to somebody who does not stop: then passes are united instead.
+			waited = true
 			if err := sleep(ctx, wait); err != nil {
 				return nil, err
 			}
 			continue
 		}
+		waited = false
 		s, err := m.pass(ctx)
 		if err != nil {
 			return nil, err
@@ -53,12 +59,14 @@ func (m *Mailbox) scan(ctx context.Context, enough func(*snapshot) bool) (*snaps
 		if before == after {
 			s.proven = s.sure || kind != clockFine && last != nil && last.at == before && last.sameNames(s)
 		}
-		if s.proven || enough != nil && enough(s) {
+		if s.proven {
 			return s, nil
 		}
-		if time.Now().After(deadline) {
-			return nil, &drivers.Error{Op: "list", Where: m.name, Reach: drivers.ReachMailbox, Retry: drivers.RetryNow, Err: errBusy}
+		united = united.and(s)
+		if enough != nil && enough(united) || passes >= scanPasses && time.Now().After(deadline) {
+			return united, nil
 		}
+		passes++
 		last = s
 		if kind == clockFine && wait <= 0 && before != after {
 			continue
@@ -160,12 +168,13 @@ func (m *Mailbox) judgeTwins(s *snapshot) error {
 				return err
 			}
 			n := inodeOf(fi)
-			if first, twice := inode[n]; twice {
+			if first, twice := inode[n]; twice && linksOf(fi) > 1 {
 				s.aliases = append(s.aliases, [2]file{first, f})
 				continue
 			}
+			// A file with one link that is met twice was renamed meanwhile: this is its name now.
 			inode[n] = f
-			if len(inode) == 1 || n < lowest {
+			if len(inode) == 1 || n <= lowest {
 				keeper, lowest = f, n
 			}
 		}

@@ -65,20 +65,20 @@ func TestRenamesHideNothing(t *testing.T) {
 		}()
 	}()
 	m := openBox(t, s, inbox)
-	listed, naive, busy := 0, 0, 0
+	listed, naive, united := 0, 0, 0
 	for renames.Load() < 3000 && len(done) == 0 {
 		seen := 0
 		o, err := m.Changes(t.Context(), "", drivers.Full, func(drivers.Entry) error { seen++; return nil })
-		switch {
-		case err == nil:
-			listed++
-			if seen != n || o.Count != n || !o.All {
-				t.Fatalf("listing %d has %d messages and says %d, want %d", listed, seen, o.Count, n)
-			}
-		case errors.Is(err, errBusy) && drivers.RetryOf(err) == drivers.RetryNow:
-			busy++
-		default:
+		if err != nil {
 			t.Fatal(err)
+		}
+		if o.All {
+			listed++
+		} else {
+			united++
+		}
+		if seen != n || o.Count != n {
+			t.Fatalf("listing %d has %d messages and says %d, want %d", listed+united, seen, o.Count, n)
 		}
 		if p, err := m.pass(t.Context()); err != nil || len(p.entries) != n {
 			naive++
@@ -91,7 +91,7 @@ func TestRenamesHideNothing(t *testing.T) {
 			}
 			return nil
 		})
-		if err != nil && !errors.Is(err, errBusy) {
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -99,10 +99,7 @@ func TestRenamesHideNothing(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if listed < 5 {
-		t.Errorf("only %d listings succeeded, %d were given up", listed, busy)
-	}
-	t.Logf("%d renames, %d listings, %d given up; a single pass would have been wrong %d times", renames.Load(), listed, busy, naive)
+	t.Logf("%d renames, %d proven listings, %d of united passes; a single pass would have been wrong %d times", renames.Load(), listed, united, naive)
 }
 
 // TestPassThatChangesIsRepeated makes a change during the first pass that the pass cannot see.
@@ -129,28 +126,6 @@ func TestPassThatChangesIsRepeated(t *testing.T) {
 	}
 	if passes < 3 {
 		t.Errorf("%d passes, want a third, for both before it were disturbed", passes)
-	}
-}
-
-func TestEndlessChangesAreAnError(t *testing.T) {
-	s, c := tree(t, FS)
-	plant(t, c.root+"/INBOX/cur", ":2,", 1)
-	m := openBox(t, s, inbox)
-	m.clock = clockCoarse // does not wait for the stamps to grow old
-	n := 0
-	s.disk.fault = func(op, path string) error {
-		if op == "readdir" && filepath.Base(path) == "cur" {
-			n++
-			return os.WriteFile(fmt.Sprintf("%s/INBOX/cur/more%d:2,", c.root, n), nil, 0o600)
-		}
-		return nil
-	}
-	_, err := m.Changes(t.Context(), "", drivers.Full, func(drivers.Entry) error { t.Error("yielded"); return nil })
-	if !errors.Is(err, errBusy) || drivers.RetryOf(err) != drivers.RetryNow || drivers.ReachOf(err) != drivers.ReachMailbox {
-		t.Errorf("got %v", err)
-	}
-	if n < 3 {
-		t.Errorf("given up after %d passes", n)
 	}
 }
 

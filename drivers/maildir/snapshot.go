@@ -40,7 +40,7 @@ type snapshot struct {
 	arena   string
 	entries []entry
 	at      stamps
-	proven  bool // what is not in it was not there at some moment of the listing
+	proven  bool // what is not in it was not there at some moment of the listing; false: nothing is known of what is not in it
 	sure    bool // at is old enough: a later change shows in the stamps
 	kw      *keywords
 	twins   []file    // further files with the unique part of another one
@@ -75,6 +75,28 @@ func (s *snapshot) find(id merge.ID) (file, bool) {
 		return file{}, false
 	}
 	return s.file(s.entries[i]), true
+}
+
+// and returns a snapshot of what is in either; where both have an id, next says where it is. It is not proven. s may be nil.
+func (s *snapshot) and(next *snapshot) *snapshot {
+	if s == nil {
+		return next
+	}
+	var l listing
+	i := 0
+	for _, e := range next.entries {
+		for ; i < len(s.entries) && s.idOf(s.entries[i]) < next.idOf(e); i++ {
+			l.add(s.name(s.entries[i]), s.entries[i].in)
+		}
+		if i < len(s.entries) && s.idOf(s.entries[i]) == next.idOf(e) {
+			i++
+		}
+		l.add(next.name(e), e.in)
+	}
+	for ; i < len(s.entries); i++ {
+		l.add(s.name(s.entries[i]), s.entries[i].in)
+	}
+	return &snapshot{arena: l.arena.String(), entries: l.entries, at: next.at, kw: next.kw, twins: next.twins, aliases: next.aliases}
 }
 
 // listing collects the names of one pass over a mailbox.

@@ -59,6 +59,14 @@ func inodeOf(fi fs.FileInfo) uint64 {
 	return 0
 }
 
+// linksOf returns how many names a file has; 1 where that is not told.
+func linksOf(fi fs.FileInfo) uint64 {
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		return uint64(st.Nlink)
+	}
+	return 1
+}
+
 // stampsOf returns the present stamps of a mailbox directory.
 func stampsOf(dir string) (stamps, error) {
 	var s stamps
