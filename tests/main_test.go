@@ -58,12 +58,12 @@ func few(lines []string) string {
 // idle runs a sync in which nothing may happen: nothing copied, no file touched, no MODSEQ moved, no byte in the logs changed.
 func (w *world) idle() harness.Summary {
 	w.t.Helper()
-	left, right, logs := maildirFiles(w.t, w.m.Root), w.c.ModSeqs(), logFiles(w.t, w.p.State)
+	left, right, logs := harness.Tree(w.t, w.m.Root, true), w.c.ModSeqs(), logFiles(w.t, w.p.State)
 	s := w.p.Sync(0)
 	if !s.Idle() || s.Errors != 0 {
 		w.t.Errorf("a sync with nothing to do did something: %+v", s)
 	}
-	if diff := harness.TreeDiff(left, maildirFiles(w.t, w.m.Root)); len(diff) > 0 {
+	if diff := harness.TreeDiff(left, harness.Tree(w.t, w.m.Root, true)); len(diff) > 0 {
 		w.t.Errorf("a sync with nothing to do touched the Maildir:\n%s", few(diff))
 	}
 	if now := w.c.ModSeqs(); now != right {
@@ -73,14 +73,6 @@ func (w *world) idle() harness.Summary {
 		w.t.Errorf("a sync with nothing to do wrote to the logs:\n%s", few(diff))
 	}
 	return s
-}
-
-// maildirFiles returns everything in a Maildir that shows whether it was touched, except for the lock file: its time says when a sync ran.
-func maildirFiles(t testing.TB, root string) map[string]string {
-	t.Helper()
-	tree := harness.Tree(t, root, true)
-	delete(tree, ".driftless-lock")
-	return tree
 }
 
 // logFiles returns every file below the state directory with its size and content, except for lock files: their time says when a sync ran.

@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"driftless/drivers"
 )
 
-// lockFile, in the root, carries the flock that keeps two programs off one store; its content says who holds it, for people.
+// lockFile, in the root, carries the flock where the root itself cannot: on file systems of other machines the kernel keeps a directory's locks to
+// itself, whereas those of a file are known to every machine. It is empty and never written to.
 const lockFile = ".driftless-lock"
 
 const lockPoll = 50 * time.Millisecond
@@ -22,71 +25,80 @@ const lockPoll = 50 * time.Millisecond
 var ErrLocked = errors.New("the store is locked")
 
 // Lock takes the lock of the store's root and waits for it until ctx ends: a context that is over already means one try. The error of a busy
-// lock wraps ErrLocked and says who holds it. unlock releases it and may be called more than once.
+// lock wraps ErrLocked and says who holds it, as far as the system tells. unlock releases it and may be called more than once. Locking touches nothing: what is locked is
+// the root directory; only on network file systems a lock file is made once.
 func (s *Store) Lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(s.root+"/"+lockFile, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, classify("lock", s.root, drivers.ReachStore, err)
-	}
 	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		f, err := s.openLock()
+		if err != nil {
+			return nil, classify("lock", s.root, drivers.ReachStore, err)
+		}
+		ok, err := s.tryLock(f)
+		if ok {
+			var once sync.Once
+			return func() { once.Do(func() { _ = f.Close() }) }, nil // closing releases the flock
+		}
+		who := "another program"
 		if err == nil {
-			break
+			who = holder(f)
 		}
-		if errors.Is(err, syscall.EINTR) {
-			continue
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, classify("lock", s.root, drivers.ReachStore, errors.Join(err, f.Close()))
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, classify("lock", s.root, drivers.ReachStore, err)
 		}
 		if sleep(ctx, lockPoll) != nil {
-			busy := fmt.Errorf("%w by %s", ErrLocked, holder(f))
 			return nil, &drivers.Error{
-				Op: "lock", Where: s.root, Reach: drivers.ReachStore, Retry: drivers.RetryLater, Err: errors.Join(busy, f.Close()),
+				Op: "lock", Where: s.root, Reach: drivers.ReachStore, Retry: drivers.RetryLater, Err: fmt.Errorf("%w by %s", ErrLocked, who),
 			}
 		}
 	}
-	if err := s.sign(f); err != nil {
-		return nil, classify("lock", s.root, drivers.ReachStore, errors.Join(err, f.Close()))
-	}
-	var once sync.Once
-	return func() {
-		once.Do(func() {
-			// Closing releases the flock; that the note about the holder stays is harmless.
-			_ = f.Truncate(0)
-			_ = f.Close()
-		})
-	}, nil
 }
 
-// sign writes who holds the lock.
-func (s *Store) sign(f *os.File) error {
-	host, err := os.Hostname()
+// openLock opens what carries the lock.
+func (s *Store) openLock() (*os.File, error) {
+	kind, err := s.rootClock()
 	if err != nil {
-		host = "unknown host"
+		return nil, err
 	}
-	if err := f.Truncate(0); err != nil {
-		return err
+	if kind == clockForeign {
+		return os.OpenFile(s.root+"/"+lockFile, os.O_RDWR|os.O_CREATE|syscall.O_CLOEXEC, 0o600)
 	}
-	_, err = f.WriteAt(fmt.Appendf(nil, "process %d on %s since %s\n", os.Getpid(), host, s.now().Format(time.RFC3339)), 0)
-	return err
+	return os.OpenFile(s.root, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 }
 
-// holder returns what the lock file says about who holds it.
-func holder(f *os.File) string {
-	buf := make([]byte, 256)
-	n, err := f.ReadAt(buf, 0)
-	text := strings.TrimSpace(strings.ToValidUTF8(string(buf[:n]), "?"))
-	if text == "" {
-		if err != nil && n == 0 {
-			return "another process"
-		}
-		return "another process (it just took it)"
+// rootClock returns the kind of file system that the root is on.
+func (s *Store) rootClock() (clockKind, error) {
+	kind, err := clockOf(s.root)
+	if err != nil {
+		return kind, &fs.PathError{Op: "statfs", Path: s.root, Err: err}
 	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' '
+	return kind, nil
+}
+
+// tryLock takes the lock if it is free. ok is false without an error if it is not, or if what was locked is no longer what is at that path: then it
+// has to be opened again, for another process would lock what is there now.
+func (s *Store) tryLock(f *os.File) (ok bool, err error) {
+	for {
+		err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if !errors.Is(err, unix.EINTR) {
+			break
 		}
-		return r
-	}, text)
+	}
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	if err != nil {
+		return false, &fs.PathError{Op: "flock", Path: f.Name(), Err: err}
+	}
+	mine, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	now, err := os.Stat(f.Name())
+	if errors.Is(err, fs.ErrNotExist) && f.Name() != s.root {
+		return false, nil // a lock file that was removed is made again
+	}
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(mine, now), nil
 }

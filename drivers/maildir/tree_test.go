@@ -1,7 +1,6 @@
 package maildir
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -379,32 +378,4 @@ func print(t *testing.T, root string) string {
 		t.Fatal(err)
 	}
 	return b.String()
-}
-
-func TestLock(t *testing.T) {
-	s, c := tree(t, FS)
-	unlock, err := s.Lock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	over, cancel := context.WithCancel(t.Context())
-	cancel()
-	other := reopen(t, c.root, FS, false)
-	_, err = other.Lock(over)
-	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "process") || drivers.RetryOf(err) != drivers.RetryLater {
-		t.Errorf("second lock: %v", err)
-	}
-	got := make(chan error, 1)
-	go func() {
-		again, err := other.Lock(t.Context())
-		if err == nil {
-			again()
-		}
-		got <- err
-	}()
-	unlock()
-	unlock()
-	if err := <-got; err != nil {
-		t.Errorf("after unlock: %v", err)
-	}
 }
