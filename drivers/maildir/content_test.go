@@ -218,7 +218,7 @@ func TestCorpus(t *testing.T) {
 			}
 			for r := tar.NewReader(z); ; {
 				h, err := r.Next()
-				if err == io.EOF {
+				if errors.Is(err, io.EOF) {
 					break
 				}
 				if err != nil {

@@ -242,7 +242,7 @@ func TestManyKeywords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Rename(old, old+"S"); err == nil {
+	if err = os.Rename(old, old+"S"); err == nil {
 		err = os.Rename(old+"S", strings.Replace(old, infoMark, infoMark+"F", 1))
 	}
 	if err != nil {
