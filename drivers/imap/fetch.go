@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 
-	"go.uber.org/zap"
-
 	"driftless/drivers"
 	"driftless/merge"
 )
@@ -36,51 +34,13 @@ func (m *mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.
 	if err != nil {
 		return err
 	}
-	for _, set := range newUIDSet(want).split(fetchAtOnce) {
-		if err := m.fetchSet(ctx, validity, set, map[uint32]bool{}, yield); err != nil {
+	f := &fetching{m: m, validity: validity, want: newUIDSet(want), got: map[uint32]bool{}, yield: yield}
+	for _, set := range f.want.split(fetchAtOnce) {
+		if err := f.set(ctx, set); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// fetchSet fetches one command's worth of messages; got has those that were yielded. When the server refuses or the connection breaks,
-// what did not come is asked for again; without progress, in halves, so that one bad message does not stop the others. A message that fails
-// alone, twice, while its mailbox can be selected, cannot be read.
-func (m *mailbox) fetchSet(ctx context.Context, validity uint32, set uidSet, got map[uint32]bool, yield func(drivers.Fetched) error) error {
-	for tries := 0; ; {
-		before := len(got)
-		err := m.fetchLeased(ctx, validity, set, got, yield)
-		var ye *yieldError
-		var de *drivers.Error
-		switch {
-		case errors.As(err, &ye):
-			return ye.err
-		case err == nil, errors.As(err, &de):
-			return err
-		case ctx.Err() != nil:
-			return classify("fetch from", m.name, drivers.ReachStore, context.Cause(ctx))
-		}
-		m.st.opt.Logger.Debug("fetching again after an error", zap.String("mailbox", m.name), zap.Error(err))
-		rest := set.without(got)
-		switch n := rest.count(); {
-		case n == 0:
-			return nil
-		case len(got) > before:
-			set, tries = rest, 0
-		case n > 1:
-			for _, half := range rest.split((n + 1) / 2) {
-				if err := m.fetchSet(ctx, validity, half, got, yield); err != nil {
-					return err
-				}
-			}
-			return nil
-		default:
-			if tries++; tries == 2 {
-				return yield(drivers.Fetched{ID: makeID(validity, rest[0].first), Err: unreadable(m.name, err)})
-			}
-		}
-	}
 }
 
 // fetchLeased is fetchOnce on a connection of its own. Trouble with the connection or the mailbox is a *drivers.Error, trouble with the

@@ -279,3 +279,52 @@ func (s uidSet) without(got map[uint32]bool) uidSet {
 	})
 	return out
 }
+
+// minus returns the UIDs of s that are not in o.
+func (s uidSet) minus(o uidSet) uidSet {
+	var out uidSet
+	for _, r := range s {
+		first, more := r.first, true
+		for _, x := range o {
+			if x.last < first || x.first > r.last {
+				continue
+			}
+			if x.first > first {
+				out = append(out, uidRange{first, x.first - 1})
+			}
+			if more = x.last < r.last; !more {
+				break
+			}
+			first = x.last + 1
+		}
+		if more {
+			out = append(out, uidRange{first, r.last})
+		}
+	}
+	return out
+}
+
+// at returns the UID with this index, in ascending order. The set has more than i UIDs.
+func (s uidSet) at(i uint64) uint32 {
+	for _, r := range s {
+		n := uint64(r.last) - uint64(r.first) + 1
+		if i < n {
+			return uint32(uint64(r.first) + i)
+		}
+		i -= n
+	}
+	return 0
+}
+
+// sample returns at most three UIDs from all over the set, the last first.
+func (s uidSet) sample() []uint32 {
+	var out []uint32
+	if n := s.count(); n > 0 {
+		for _, i := range []uint64{n - 1, n / 2, 0} {
+			if u := s.at(i); !slices.Contains(out, u) {
+				out = append(out, u)
+			}
+		}
+	}
+	return out
+}
