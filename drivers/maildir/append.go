@@ -164,7 +164,9 @@ func (m *Mailbox) deliver(id merge.ID, msg drivers.Append, kw *keywords) (place,
 		to = file{name: to.name + infoMark + letters, in: inCur}
 	}
 	if err == nil {
+		m.naming.Lock()
 		err = m.store.disk.rename(tmp, m.dir+"/"+to.path())
+		m.naming.Unlock()
 	}
 	if err != nil {
 		err = errors.Join(err, ignoreMissing(os.Remove(tmp)))
@@ -186,14 +188,7 @@ func (e *contentError) Unwrap() error { return e.err }
 
 // write writes the content to a new file at path, with its date, and syncs it. verbatim reports whether the name must carry the verbatim field.
 func (m *Mailbox) write(path string, msg drivers.Append) (verbatim bool, err error) {
-	f, err := m.store.disk.create(path)
-	if errors.Is(err, fs.ErrExist) {
-		// Left over from an append under the same reserved id that was cut short; no other program uses this name.
-		if err := ignoreMissing(os.Remove(path)); err != nil {
-			return false, err
-		}
-		f, err = m.store.disk.create(path)
-	}
+	f, err := m.create(path)
 	if err != nil {
 		return false, err
 	}
@@ -213,6 +208,21 @@ func (m *Mailbox) write(path string, msg drivers.Append) (verbatim bool, err err
 		err = m.store.disk.syncFile(f)
 	}
 	return verbatim, errors.Join(err, f.Close())
+}
+
+// create makes a new file in tmp.
+func (m *Mailbox) create(path string) (*os.File, error) {
+	m.naming.Lock()
+	defer m.naming.Unlock()
+	f, err := m.store.disk.create(path)
+	if errors.Is(err, fs.ErrExist) {
+		// Left over from an append under the same reserved id that was cut short; no other program uses this name.
+		if err := ignoreMissing(os.Remove(path)); err != nil {
+			return nil, err
+		}
+		f, err = m.store.disk.create(path)
+	}
+	return f, err
 }
 
 // fill writes content to an empty file: with LF if that can be undone, else as it is. verbatim is true if the file alone does not tell which.
@@ -237,14 +247,16 @@ func pour(f *os.File, content drivers.Content, convert bool) (survey, error) {
 	if err != nil {
 		return s, &contentError{err}
 	}
-	buf := bufio.NewWriterSize(f, bufferSize)
+	// Most messages are small: their buffers are, too.
+	size := int(min(max(content.Size(), 0)+1, bufferSize))
+	buf := bufio.NewWriterSize(f, size)
 	var w io.Writer = buf
 	lf := &diskWriter{w: buf}
 	if convert {
 		w = lf
 	}
 	src := &sourceReader{r: r}
-	n, err := io.CopyBuffer(io.MultiWriter(w, &s), src, make([]byte, bufferSize))
+	n, err := io.CopyBuffer(io.MultiWriter(w, &s), src, make([]byte, size))
 	if err == nil && n != content.Size() {
 		err = &contentError{fmt.Errorf("it has %d bytes instead of %d", n, content.Size())}
 	}

@@ -21,6 +21,10 @@ type Mailbox struct {
 	clock    clockKind
 	readOnly bool
 
+	// naming is held while an append makes or renames a file: the kernel does this one at a time in a directory anyway, and whoever waits for its turn
+	// there burns processor time.
+	naming sync.Mutex
+
 	mu    sync.Mutex
 	last  *snapshot          // the last listing, nil before the first
 	moved map[merge.ID]*file // what this handle did since: the new file of an id, nil if it removed it
