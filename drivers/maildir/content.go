@@ -82,7 +82,9 @@ type fileContent struct {
 func contentOf(f *os.File, size int64, verbatim bool) (drivers.Content, error) {
 	if size <= inMemory {
 		// One byte more than was promised, to see that the file grew beyond what memory may hold.
-		data, err := io.ReadAll(io.LimitReader(f, inMemory+1))
+		buf := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
+		_, err := buf.ReadFrom(onlyReader{io.LimitReader(f, inMemory+1)})
+		data := buf.Bytes()
 		if err == nil && len(data) > inMemory {
 			err = errors.New("the file grows while it is read")
 		}

@@ -25,7 +25,9 @@ func (m *Mailbox) openFile(ctx context.Context, id merge.ID) (*os.File, file, *k
 	for range chase {
 		var kw *keywords
 		if !known {
+			m.finding.Lock()
 			s, err := m.locate(ctx, []merge.ID{id})
+			m.finding.Unlock()
 			if err != nil {
 				return nil, file{}, nil, err
 			}
@@ -80,77 +82,67 @@ func (m *Mailbox) warm(ctx context.Context, ids []merge.ID) error {
 	return err
 }
 
-// each opens the messages one after the other and gives them to use, which takes over the file. What is gone is left out.
-func (m *Mailbox) each(ctx context.Context, ids []merge.ID, use func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error) error {
-	if err := m.warm(ctx, ids); err != nil {
-		return err
-	}
-	done := make(map[merge.ID]bool, len(ids))
-	for _, id := range ids {
-		if done[id] {
-			continue
-		}
-		done[id] = true
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		f, where, kw, err := m.openFile(ctx, id)
-		if errors.Is(err, drivers.ErrGone) {
-			continue
-		}
-		if err != nil && drivers.ReachOf(err) != drivers.ReachMessage {
-			return err
-		}
-		var fi fs.FileInfo
-		var flags merge.Flags
-		if err == nil {
-			flags = kw.flags(id, where.name)
-			if fi, err = f.Stat(); err == nil && !fi.Mode().IsRegular() {
-				err = errors.New("it is not a regular file")
-			}
-			if err != nil {
-				err = m.failMessage("read message", errors.Join(err, f.Close()))
-				f = nil
-			}
-		}
-		if err := use(id, f, fi, where, flags, err); err != nil {
-			return err
-		}
-	}
-	return nil
+// loaded is a message that Fetch is about to yield; small ones have their content already.
+type loaded struct {
+	opened
+	content drivers.Content
 }
 
-// Fetch yields the messages with their content, one after the other. Content above a megabyte stays in its file, which is held open.
+// load reads the content and takes over the file.
+func (l *loaded) load(m *Mailbox) {
+	var err error
+	l.content, err = contentOf(l.f, l.fi.Size(), isVerbatim(l.where.name))
+	if l.f = nil; err != nil {
+		l.err = m.failMessage("read message", err)
+	}
+}
+
+// drop frees what was not yielded. The file was only read, so that nothing is lost when closing fails.
+func (l loaded) drop() {
+	if l.f != nil {
+		_ = l.f.Close()
+	}
+	if l.content != nil {
+		_ = l.content.Close()
+	}
+}
+
+// Fetch yields the messages with their content, in the order of ids. Small messages are read ahead, several at the same time; content above a
+// megabyte stays in its file, which is held open.
 func (m *Mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.Fetched) error) error {
-	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error {
-		if err != nil {
-			return yield(drivers.Fetched{ID: id, Err: err})
+	return each(ctx, m, ids, func(o opened) loaded {
+		l := loaded{opened: o}
+		if o.err == nil && o.fi.Size() <= readAhead {
+			l.load(m)
 		}
-		out := drivers.Fetched{ID: id, Flags: flags, Date: dateOf(fi)}
-		out.Content, err = contentOf(f, fi.Size(), isVerbatim(where.name))
-		if err != nil {
-			return yield(drivers.Fetched{ID: id, Err: m.failMessage("read message", err)})
+		return l
+	}, loaded.drop, func(l loaded) error {
+		if l.err == nil && l.content == nil {
+			l.load(m)
 		}
-		return yield(out)
+		if l.err != nil {
+			return yield(drivers.Fetched{ID: l.id, Err: l.err})
+		}
+		return yield(drivers.Fetched{ID: l.id, Flags: l.flags, Date: dateOf(l.fi), Content: l.content})
 	})
 }
 
-// Describe yields size, date and identity of messages; it reads them, for no file name can be trusted about the size. A message that cannot be
-// read is yielded without identity and with the size -1, as the store cannot tell them.
+// Describe yields size, date and identity of messages, in the order of ids; it reads them, several at the same time, for no file name can be trusted about
+// the size. A message that cannot be read is yielded without identity and with the size -1, as the store cannot tell them.
 func (m *Mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
-	buf := make([]byte, bufferSize)
-	return m.each(ctx, ids, func(id merge.ID, f *os.File, fi fs.FileInfo, where file, flags merge.Flags, err error) error {
-		out := drivers.Description{ID: id, Flags: flags, Size: -1}
-		if err != nil {
-			return yield(out)
+	return each(ctx, m, ids, func(o opened) drivers.Description {
+		out := drivers.Description{ID: o.id, Flags: o.flags, Size: -1}
+		if o.err != nil {
+			return out
 		}
-		out.Date = dateOf(fi)
-		identity, size, err := identify(f, isVerbatim(where.name), buf)
-		if err = errors.Join(err, f.Close()); err == nil {
+		out.Date = dateOf(o.fi)
+		// One byte more than the file has, so that its end shows in as few reads as possible.
+		identity, size, err := identify(o.f, isVerbatim(o.where.name), make([]byte, min(o.fi.Size()+1, bufferSize)))
+		if err = errors.Join(err, o.f.Close()); err == nil {
 			out.Identity, out.Size = identity, size
 		}
-		return yield(out)
-	})
+		return out
+	}, func(drivers.Description) {}, yield)
 }
 
 // identify reads a message file and returns its identity and the size of its wire form.

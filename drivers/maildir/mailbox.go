@@ -25,6 +25,9 @@ type Mailbox struct {
 	// there burns processor time.
 	naming sync.Mutex
 
+	// finding is held while a listing is made for one message that is read: others that are read meanwhile wait for its hints.
+	finding sync.Mutex
+
 	mu    sync.Mutex
 	last  *snapshot          // the last listing, nil before the first
 	moved map[merge.ID]*file // what this handle did since: the new file of an id, nil if it removed it
