@@ -25,6 +25,7 @@ type outgoing struct {
 	flags   merge.Flags // to send
 	plain   bool        // flags were reduced to what every server takes
 	binary  bool        // send as literal8: the server refused NUL in an ordinary literal
+	utf8    bool        // send as UTF8 (literal8)
 	settled bool
 }
 
@@ -61,7 +62,7 @@ func (m *mailbox) Append(ctx context.Context, msgs []drivers.Append) ([]drivers.
 			res[i].Err = err
 			continue
 		}
-		if len(batch) > 0 && (len(batch) == appendMessages || size+o.shape.size > appendBytes) {
+		if n := len(batch); n > 0 && (n == appendMessages || size+o.shape.size > appendBytes || o.utf8 || batch[n-1].utf8) {
 			if err := flush(); err != nil {
 				return res, err
 			}
@@ -92,7 +93,8 @@ func (m *mailbox) weigh(c *conn, sel selection, i int, msg drivers.Append) (*out
 	if s.size > 1<<32-1 {
 		return fail(drivers.RetryNever, fmt.Errorf("%w: %d bytes, more than IMAP can say", drivers.ErrTooBig, s.size))
 	}
-	return &outgoing{i: i, msg: msg, shape: s, flags: sel.storable(msg.Flags)}, nil
+	// RFC 6855, section 4: once UTF8=ACCEPT is on, 8-bit headers must be announced.
+	return &outgoing{i: i, msg: msg, shape: s, flags: sel.storable(msg.Flags), utf8: s.eight && c.w.utf8.Load()}, nil
 }
 
 // storable returns the flags that the mailbox can keep: keywords must be atoms, and known or allowed to be new.
@@ -152,6 +154,11 @@ func (m *mailbox) appendBatch(ctx context.Context, c *conn, batch []*outgoing, r
 // for a literal8 (RFC 3516) Dovecot encodes parts anew, which alters the message.
 func (c *conn) literal(o *outgoing) *literal {
 	l := &literal{content: o.msg.Content, size: o.shape.size, fix: o.shape.bareLF, binary: o.binary}
+	if o.utf8 {
+		// Whether the server knows this form shows when it asks for the literal.
+		l.binary, l.sync = true, true
+		return l
+	}
 	l.sync = !c.caps.has("LITERAL+") && !(c.caps.has("LITERAL-") && l.size <= 4096)
 	return l
 }
@@ -162,8 +169,13 @@ func (com *command) message(c *conn, o *outgoing) {
 	if d, ok := appendDate(o.msg.Date); ok {
 		com.text(" " + quote(d))
 	}
-	com.text(" ")
+	if com.text(" "); o.utf8 {
+		com.text("UTF8 (")
+	}
 	com.parts[len(com.parts)-1].lit = c.literal(o)
+	if o.utf8 {
+		com.text(")")
+	}
 }
 
 // appendDate returns the date-time for APPEND. Servers refuse dates before 1970, so those become its first day; a zero date is left to the server.
@@ -181,10 +193,10 @@ func appendDate(t time.Time) (string, bool) {
 }
 
 // appendCommand begins an APPEND.
-func (m *mailbox) appendCommand() *command {
+func (m *mailbox) appendCommand(c *conn) *command {
 	com := &command{}
 	com.text("APPEND ")
-	com.astring(m.raw)
+	com.mailbox(c, m.raw)
 	return com
 }
 
@@ -194,7 +206,7 @@ func (m *mailbox) multiAppend(ctx context.Context, c *conn, batch []*outgoing, r
 	if len(batch) == 1 {
 		return m.pipeAppend(ctx, c, batch, res)
 	}
-	com := m.appendCommand()
+	com := m.appendCommand(c)
 	for _, o := range batch {
 		com.message(c, o)
 	}
@@ -233,9 +245,9 @@ func (m *mailbox) appended(res []drivers.Appended, o *outgoing, ids []merge.ID, 
 // pipeAppend sends each message as a command, all at once if none of them has to wait for the server.
 func (m *mailbox) pipeAppend(ctx context.Context, c *conn, batch []*outgoing, res []drivers.Appended) error {
 	var coms []*command
-	wait := !quotable(m.raw)
+	wait := !c.quotable(m.raw)
 	for _, o := range batch {
-		com := m.appendCommand()
+		com := m.appendCommand(c)
 		com.message(c, o)
 		coms = append(coms, com)
 		wait = wait || c.literal(o).sync
@@ -270,7 +282,7 @@ func (m *mailbox) pipeAppend(ctx context.Context, c *conn, batch []*outgoing, re
 }
 
 // answered records the answer to a single APPEND. A refusal because of keywords is answered by sending the message
-// once more without new ones, a refusal of a message with NUL by sending it as literal8.
+// once more without new ones, a refusal of a message with NUL by sending it as literal8, one of UTF8 (...) by sending it without.
 func (m *mailbox) answered(ctx context.Context, c *conn, com *command, o *outgoing, res []drivers.Appended) error {
 	if com.ok() {
 		ids, err := appendUIDs(com.st, 1)
@@ -287,15 +299,19 @@ func (m *mailbox) answered(ctx context.Context, c *conn, com *command, o *outgoi
 	}
 	keywords := !o.plain && aboutKeywords(com.st) && len(o.flags.Keywords()) > 0
 	binary := !o.binary && o.shape.nul && c.caps.has("BINARY")
-	if keywords || binary {
+	// RFC 9755, which replaces RFC 6855, has no UTF8 (...) any more.
+	form := o.utf8 && com.st.code != "TOOBIG"
+	if keywords || binary || form {
 		if keywords {
 			sel, _ := c.selected()
 			o.plain = true
 			o.flags = o.flags.Intersect(sel.present.Union(merge.SystemFlags(o.flags.System())))
-		} else {
+		} else if binary {
 			o.binary = true
+		} else {
+			o.utf8 = false
 		}
-		again := m.appendCommand()
+		again := m.appendCommand(c)
 		again.message(c, o)
 		if err := c.fly(ctx, newFlight(again)); err != nil && again.st == nil {
 			return m.appendLost(again, []*outgoing{o}, res, err)

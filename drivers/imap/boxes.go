@@ -19,9 +19,9 @@ func (st *Store) Create(ctx context.Context, name string) error {
 		}
 		create, subscribe := &command{}, &command{}
 		create.text("CREATE ")
-		create.astring(raw)
+		create.mailbox(c, raw)
 		subscribe.text("SUBSCRIBE ")
-		subscribe.astring(raw)
+		subscribe.mailbox(c, raw)
 		if name != inbox {
 			if err := c.fly(ctx, newFlight(create)); err != nil {
 				return err
@@ -81,13 +81,13 @@ func (st *Store) Rename(ctx context.Context, from, to string) error {
 		}
 		rename, sub, unsub := &command{}, &command{}, &command{}
 		rename.text("RENAME ")
-		rename.astring(a)
+		rename.mailbox(c, a)
 		rename.text(" ")
-		rename.astring(b)
+		rename.mailbox(c, b)
 		sub.text("SUBSCRIBE ")
-		sub.astring(b)
+		sub.mailbox(c, b)
 		unsub.text("UNSUBSCRIBE ")
-		unsub.astring(a)
+		unsub.mailbox(c, a)
 		st.pool.forget(from, c)
 		if err := c.fly(ctx, newFlight(rename)); err != nil {
 			return err
@@ -115,9 +115,9 @@ func (st *Store) Delete(ctx context.Context, name string) error {
 		}
 		del, unsub := &command{}, &command{}
 		del.text("DELETE ")
-		del.astring(raw)
+		del.mailbox(c, raw)
 		unsub.text("UNSUBSCRIBE ")
-		unsub.astring(raw)
+		unsub.mailbox(c, raw)
 		st.pool.forget(name, c)
 		if err := c.fly(ctx, newFlight(del)); err != nil {
 			return err

@@ -50,6 +50,10 @@ func (c capSet) qresync() bool { return c["QRESYNC"] && c["ENABLE"] && c["CONDST
 // uidplus reports whether UID EXPUNGE, APPENDUID and COPYUID are offered (RFC 4315).
 func (c capSet) uidplus() bool { return c["UIDPLUS"] }
 
+// utf8 reports whether UTF8=ACCEPT may be enabled. UTF8=ONLY says that a server offers it and works with no client that does not enable it
+// (RFC 6855, section 6).
+func (c capSet) utf8() bool { return c["ENABLE"] && (c["UTF8=ACCEPT"] || c["UTF8=ONLY"]) }
+
 // maxAppend returns the APPENDLIMIT (RFC 7889), 0 if there is none.
 func (c capSet) maxAppend() int64 {
 	for name := range c {
@@ -74,4 +78,4 @@ func (c capSet) names() []string {
 
 // used lists the extensions that this driver makes use of when they are offered.
 var used = []string{"APPENDLIMIT", "BINARY", "CONDSTORE", "ENABLE", "ESEARCH", "LIST-EXTENDED", "LIST-STATUS", "LITERAL+", "LITERAL-", "MOVE", "MULTIAPPEND",
-	"NAMESPACE", "QRESYNC", "SASL-IR", "SPECIAL-USE", "STARTTLS", "UIDPLUS"}
+	"NAMESPACE", "QRESYNC", "SASL-IR", "SPECIAL-USE", "STARTTLS", "UIDPLUS", "UTF8=ACCEPT", "UTF8=ONLY"}

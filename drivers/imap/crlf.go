@@ -15,6 +15,7 @@ type shape struct {
 	size     int64 // with every bare LF as CRLF
 	bareLF   bool
 	nul      bool
+	eight    bool           // the header has 8-bit bytes
 	identity merge.Identity // zero unless asked for
 }
 
@@ -32,9 +33,11 @@ func measure(c drivers.Content, identity bool) (shape, error) {
 	}
 	buf := make([]byte, 64<<10)
 	last := byte(0)
+	var header headerScan
 	for {
 		n, err := r.Read(buf)
 		b := buf[:n]
+		header.see(b)
 		s.size += int64(n)
 		s.nul = s.nul || bytes.IndexByte(b, 0) >= 0
 		for i := 0; i < len(b); {
@@ -61,6 +64,7 @@ func measure(c drivers.Content, identity bool) (shape, error) {
 			return s, fmt.Errorf("read content: %w", err)
 		}
 	}
+	s.eight = header.eight
 	if digest != nil {
 		s.identity, _ = digest.Sum()
 	}

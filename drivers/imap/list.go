@@ -97,12 +97,15 @@ func parseList(s *scanner) (listed, error) {
 	return b, err
 }
 
-// mailbox parses a mailbox name; NIL is a name here.
+// mailbox parses a mailbox name and returns its modified UTF-7 form; NIL is a name here.
 func (s *scanner) mailbox() (string, bool, error) {
 	at := s.i
 	v, null, err := s.astring()
 	if null {
 		v = s.b[at:s.i]
+	}
+	if s.utf8 {
+		return fromUTF8(string(v)), null, err
 	}
 	return string(v), null, err
 }
@@ -310,10 +313,14 @@ func (c *conn) askStatus(ctx context.Context, l *listing, infos []drivers.Mailbo
 	var cmds []*command
 	for _, info := range infos {
 		cur, ok := parseCursor(seen[info.Name])
-		if info.NoSelect || !ok || cur.modseq == 0 || !quotable(raws[info.Name]) {
+		if info.NoSelect || !ok || cur.modseq == 0 || !c.quotable(raws[info.Name]) {
 			continue
 		}
-		cmds = append(cmds, cmd("STATUS %s (%s)", quote(raws[info.Name]), c.statusItems()))
+		com := &command{}
+		com.text("STATUS ")
+		com.mailbox(c, raws[info.Name])
+		com.text(" (" + c.statusItems() + ")")
+		cmds = append(cmds, com)
 	}
 	const atOnce = 500
 	for part := range slices.Chunk(cmds, atOnce) {
@@ -331,7 +338,7 @@ func (c *conn) status(ctx context.Context, local, raw, items string) (boxStatus,
 	var out boxStatus
 	com := &command{}
 	com.text("STATUS ")
-	com.astring(raw)
+	com.mailbox(c, raw)
 	com.text(" (" + items + ")")
 	f := newFlight(com)
 	f.data = func(_ uint32, name string, s *scanner) error {

@@ -34,6 +34,9 @@ func (c *conn) login(ctx context.Context, caps capSet, preauth bool) error {
 		return errors.New("server does not offer IMAP4rev1")
 	}
 	c.caps = caps
+	if !caps.has("IMAP4REV1") {
+		c.nowUTF8() // RFC 9051, appendix E: in IMAP4rev2 names are UTF-8 from the start
+	}
 	return nil
 }
 
@@ -149,6 +152,11 @@ func (c *command) astring(s string) {
 		c.text(quote(s))
 		return
 	}
+	c.literalString(s)
+}
+
+// literalString adds a string as a synchronising literal.
+func (c *command) literalString(s string) {
 	c.text("")
 	c.parts[len(c.parts)-1].lit = &literal{content: drivers.Bytes(s), size: int64(len(s)), sync: true}
 }

@@ -89,7 +89,7 @@ func (m *mailbox) movePart(ctx context.Context, c *conn, sel selection, op strin
 func (m *mailbox) transfer(ctx context.Context, c *conn, verb string, set uidSet, dest string) (com *command, ids map[uint32]merge.ID, err error) {
 	com = &command{}
 	com.text("UID " + verb + " " + set.String() + " ")
-	com.astring(dest)
+	com.mailbox(c, dest)
 	f := newFlight(com)
 	ids = map[uint32]merge.ID{}
 	note := func(st *status) {

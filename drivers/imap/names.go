@@ -21,6 +21,7 @@ type names struct {
 	delim  byte   // 0: the server has no levels
 	prefix string // of the personal namespace, as the server writes it
 	odd    map[string]string
+	utf8   bool // the server takes names in UTF-8, with fewer characters
 }
 
 var errName = errors.New("the server cannot hold a mailbox of this name")
@@ -41,7 +42,7 @@ func (n *names) toServer(local string) (string, error) {
 		return "", fmt.Errorf("%w: it has no levels", errName)
 	}
 	for i, l := range levels {
-		if l == "" || l == "." || l == ".." || strings.ContainsFunc(l, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		if l == "" || l == "." || l == ".." || strings.ContainsFunc(l, n.refuses) {
 			return "", fmt.Errorf("%w: empty level, dots or control characters", errName)
 		}
 		levels[i] = escapeLevel(l, n.delim)
@@ -51,6 +52,12 @@ func (n *names) toServer(local string) (string, error) {
 		raw = n.prefix + raw
 	}
 	return raw, nil
+}
+
+// refuses reports characters that no server takes in names: control characters and, with UTF8=ACCEPT, what else ends
+// lines (RFC 6855, section 3).
+func (n *names) refuses(r rune) bool {
+	return r < ' ' || r == 0x7f || n.utf8 && (r >= 0x80 && r <= 0x9f || r == 0x2028 || r == 0x2029)
 }
 
 // isInboxTree reports whether the server's name begins with INBOX and the delimiter although the prefix does not say so.

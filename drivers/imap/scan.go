@@ -26,6 +26,7 @@ type scanner struct {
 	b    []byte
 	i    int
 	lits [][]byte // literals in order, each marked in b by literalMark; nil for one that went to a sink
+	utf8 bool     // mailbox names are UTF-8 (UTF8=ACCEPT is on)
 }
 
 func (s *scanner) rest() []byte { return s.b[s.i:] }

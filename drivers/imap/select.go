@@ -15,7 +15,7 @@ import (
 func (c *conn) selectCommand(box, raw string) *command {
 	com := &command{}
 	com.text("SELECT ")
-	com.astring(raw)
+	com.mailbox(c, raw)
 	if c.caps.condstore() {
 		com.text(" (CONDSTORE)")
 	}
@@ -158,7 +158,7 @@ func (c *conn) find(ctx context.Context, raw string) (*listed, error) {
 	var found *listed
 	com := &command{}
 	com.text(`LIST "" `)
-	com.astring(raw)
+	com.mailbox(c, raw)
 	f := newFlight(com)
 	f.data = func(_ uint32, name string, s *scanner) error {
 		if name != "LIST" {

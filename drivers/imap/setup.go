@@ -3,6 +3,7 @@ package imap
 import (
 	"bytes"
 	"context"
+	"strings"
 
 	"driftless/drivers"
 )
@@ -12,11 +13,18 @@ import (
 func (c *conn) setup() []*command {
 	var out []*command
 	if !c.setUp {
+		var enable []string
 		switch {
 		case c.caps.qresync():
-			out = append(out, cmd("ENABLE QRESYNC CONDSTORE"))
+			enable = append(enable, "QRESYNC", "CONDSTORE")
 		case c.caps.has("ENABLE", "CONDSTORE"):
-			out = append(out, cmd("ENABLE CONDSTORE"))
+			enable = append(enable, "CONDSTORE")
+		}
+		if c.caps.utf8() {
+			enable = append(enable, "UTF8=ACCEPT")
+		}
+		if len(enable) > 0 {
+			out = append(out, cmd("ENABLE %s", strings.Join(enable, " ")))
 		}
 	}
 	c.st.mu.Lock()
@@ -33,7 +41,9 @@ func (c *conn) setup() []*command {
 
 // settle notes that the setup commands were answered.
 func (c *conn) settle() {
-	c.setUp = true
+	if c.setUp = true; c.caps.has("UTF8=ONLY") && !c.w.utf8.Load() {
+		c.st.note("the server works only with UTF8=ACCEPT, which it did not enable or which the configuration turns off")
+	}
 	c.st.mu.Lock()
 	c.st.known = true
 	c.st.mu.Unlock()
@@ -51,11 +61,15 @@ func (c *conn) prepare(ctx context.Context) error {
 	return nil
 }
 
-// sawEnabled trusts QRESYNC from now on if the server says that it is on. Servers exist that advertise it and never enable it.
+// sawEnabled trusts QRESYNC and UTF8=ACCEPT from now on if the server says that they are on. Servers exist that advertise QRESYNC and never enable
+// it. UTF8=ACCEPT changes what mailbox names mean, from the next response on.
 func (c *conn) sawEnabled(s *scanner) {
 	for word := range bytes.FieldsSeq(s.rest()) {
 		if equalFold(word, "QRESYNC") && c.caps.qresync() {
 			c.qresync = true
+		}
+		if equalFold(word, "UTF8=ACCEPT") && c.caps.utf8() {
+			c.nowUTF8()
 		}
 	}
 }
@@ -113,7 +127,9 @@ func namespace(s *scanner) (prefix string, delim byte, err error) {
 			return err
 		}
 		if i == 1 {
-			prefix = string(v)
+			if prefix = string(v); s.utf8 {
+				prefix = fromUTF8(prefix)
+			}
 		} else if len(v) == 1 {
 			delim = v[0]
 		} else if len(v) > 1 {

@@ -98,6 +98,9 @@ func (st *Store) Identity(ctx context.Context) (string, error) {
 			return "", err
 		}
 		defer st.pool.give(c)
+		if err := c.prepare(ctx); err != nil {
+			return "", err
+		}
 		info, err := c.status(ctx, inbox, "INBOX", "UIDVALIDITY")
 		if errors.Is(err, drivers.ErrNoMailbox) {
 			return "", nil

@@ -32,6 +32,8 @@ type wire struct {
 	track   func(num uint32, name string, s *scanner) error // sees all untagged data first; called by the reader
 	status  func(st *status)                                // sees untagged status responses
 
+	utf8 atomic.Bool // mailbox names are UTF-8
+
 	ready chan struct{} // closed when the connection is complete; until then go-imap sees only the greeting
 
 	pend []byte // for go-imap to read; used by the reader only
@@ -258,6 +260,7 @@ func (w *wire) untagged(line []byte) error {
 	if err != nil {
 		return err
 	}
+	s.utf8 = w.utf8.Load()
 	if w.track != nil {
 		t := *s
 		if err := w.track(num, name, &t); err != nil {
