@@ -24,6 +24,8 @@ const (
 	// lockPatience is how long a live lock is waited for.
 	lockPatience = 10 * time.Second
 	lockRetry    = 20 * time.Millisecond
+	// emptyLock is the age from which a lock that names nobody is one whose maker was killed before it wrote.
+	emptyLock = 5 * time.Second
 )
 
 var errTableLock = errors.New("another program holds the lock of the keyword table (" + uidlistLock + ")")
@@ -37,12 +39,8 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
-		f, err := m.store.disk.create(path)
+		err := m.makeLock(path, fmt.Sprintf("%d:%s", os.Getpid(), host))
 		if err == nil {
-			_, err = fmt.Fprintf(f, "%d:%s", os.Getpid(), host)
-			if err = errors.Join(err, f.Close()); err != nil {
-				return nil, errors.Join(err, os.Remove(path))
-			}
 			return func() error { return ignoreMissing(os.Remove(path)) }, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
@@ -54,7 +52,7 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 			continue
 		case err != nil:
 			return nil, err
-		case time.Since(fi.ModTime()) > staleLock || abandoned(path, host):
+		case time.Since(fi.ModTime()) > staleLock || (fi.Size() == 0 && time.Since(fi.ModTime()) > emptyLock) || abandoned(path, host):
 			if err := ignoreMissing(os.Remove(path)); err != nil {
 				return nil, err
 			}
@@ -66,6 +64,38 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 			return nil, err
 		}
 	}
+}
+
+// makeLock makes a lock file that says from its first moment on whose it is: one who is killed in between leaves no lock that nobody can
+// judge. It is written under another name, in tmp, and linked; only where there are no links it is made and then written.
+func (m *Mailbox) makeLock(path, owner string) error {
+	tmp := m.dir + "/tmp/" + m.store.unique.next(m.store.now())
+	f, err := m.store.disk.create(tmp)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(owner)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Link(tmp, path)
+	}
+	err = errors.Join(err, ignoreMissing(os.Remove(tmp)))
+	if err == nil || errors.Is(err, fs.ErrExist) || !noLinks(err) {
+		return err
+	}
+	if f, err = m.store.disk.create(path); err != nil {
+		return err
+	}
+	_, err = f.WriteString(owner)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// noLinks reports whether the file system has no hard links.
+func noLinks(err error) bool {
+	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS)
 }
 
 // abandoned reports whether a lock names a process of this machine that does not exist any more.
