@@ -114,7 +114,10 @@ type Observed struct {
 	All    bool
 	Reset  bool   // ids from before the cursor mean nothing any more (UIDVALIDITY changed, or the store went back in time); implies All
 	Cursor Cursor // covers everything yielded
-	Count  int    // messages in the mailbox, as the store counts at that moment
+	// Origin is a cursor of the same epoch that covers nothing: Changes since it yields every message, and Reset once the epoch is over. It is told with
+	// All; it is empty where ids have no epoch. It is what to commit before the first effect in a mailbox.
+	Origin Cursor
+	Count  int // messages in the mailbox, as the store counts at that moment
 }
 
 // Mailbox is a handle on one mailbox of a store.

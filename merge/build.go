@@ -174,7 +174,7 @@ func (b *builder) complete(hi, ai int) {
 	} else {
 		var now [2]Flags
 		now[h.Side], now[a.side] = h.Now.Flags, a.Flags
-		p.Base = uniteBases(h.Side, &h.Half.Base, now)
+		p.Base = h.bases(now)
 	}
 	b.pairs = append(b.pairs, p)
 	h.done, a.used = true, true

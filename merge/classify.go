@@ -236,6 +236,24 @@ func (b *builder) giveClass(items []item) {
 	}
 }
 
+// orphaned reports whether the message is gone on both sides: what looks like it now may be deleted for its sake, which takes equal content.
+func (b *builder) orphaned(it item) bool {
+	return it.kind == isPair && b.pairs[it.index].Now[0].Gone && b.pairs[it.index].Now[1].Gone
+}
+
+// together reports whether these are one pair and an arrival on each side of one mailbox: both sides moved it there, and nothing is deleted.
+func (b *builder) together(items []item) bool {
+	var in [2]int
+	n := 0
+	for _, it := range items {
+		if it.kind == isArrival {
+			in[b.arrivals[it.index].side] = it.mb + 1
+			n++
+		}
+	}
+	return n == 2 && len(items) == 3 && in[0] == in[1]
+}
+
 // unique reports whether identity is proof for these messages with one header: at most one of them is there on each side, at most one
 // is known to the state, all are of one size, none is a draft, and no known content says otherwise.
 func (b *builder) unique(items []item) bool {
@@ -260,7 +278,7 @@ func (b *builder) unique(items []item) bool {
 			}
 			known++
 		}
-		if it.size != items[0].size || b.draft(it) {
+		if it.size != items[0].size || b.draft(it) || it.header&weakHeader != 0 || b.orphaned(it) && !b.together(items) {
 			return false
 		}
 		if c := b.contentOf(it); c.Known() {

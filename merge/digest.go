@@ -11,6 +11,9 @@ import (
 // identityFields are the header fields that make an identity, by folded name. Servers and clients leave these alone.
 var identityFields = []string{"date", "from", "message-id", "subject"}
 
+// messageID is the place of the Message-ID among them.
+const messageID = 2
+
 // IdentityFields returns the names of the header fields from which HeaderIdentity is computed, for drivers that
 // can fetch just these.
 func IdentityFields() []string { return slices.Clone(identityFields) }
@@ -53,10 +56,11 @@ func HeaderIdentity(header []byte) uint64 {
 			_, _ = h.Write([]byte{'\n'})
 		}
 	}
-	if s := h.Sum64(); s != 0 {
-		return s
+	sum := h.Sum64() &^ weakHeader
+	if !slices.ContainsFunc(fields[messageID], func(v []byte) bool { return len(bytes.TrimSpace(v)) > 0 }) {
+		sum |= weakHeader
 	}
-	return 1
+	return max(sum, 1)
 }
 
 // identityField returns the index of the field with this name in identityFields, or -1.

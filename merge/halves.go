@@ -74,6 +74,19 @@ func (b *builder) copyHalf(mb int, h *Half) {
 	b.act(mb, h.Side.Other(), Action{Kind: Copy, New: p, Half: h})
 }
 
+// bases returns the bases of the pair that a half-pair and an arrival make. An append in doubt stored the flags that its source had then; so each side's
+// own changes since are known, and neither is undone. (A keyword that is not there may be one that the store cannot hold.)
+func (h *half) bases(now [2]Flags) [2]Flags {
+	if h.Reason != InDoubt || h.Mark == "" && h.Reserved == "" {
+		return uniteBases(h.Side, &h.Half.Base, now)
+	}
+	system := SystemFlags(h.Half.Base.System())
+	var base [2]Flags
+	base[h.Side] = h.Half.Base
+	base[h.Side.Other()] = system.Union(h.Half.Base.Minus(system).Intersect(now[h.Side.Other()]))
+	return base
+}
+
 // moveHalf moves the message of a half-pair to where its other half was found.
 func (b *builder) moveHalf(h *half) {
 	a := &b.arrivals[h.movedTo]
@@ -93,7 +106,7 @@ func (b *builder) moveHalf(h *half) {
 	}
 	var now [2]Flags
 	now[h.Side], now[a.side] = h.Now.Flags, a.Flags
-	next := Pair{Base: uniteBases(h.Side, &h.Half.Base, now), Identity: known.Identity, Content: known.Content}
+	next := Pair{Base: h.bases(now), Identity: known.Identity, Content: known.Content}
 	next.ID[a.side] = a.ID
 	old := Pair{Identity: known.Identity, Content: known.Content}
 	old.ID[h.Side], old.Base[h.Side] = h.ID, h.Half.Base

@@ -8,6 +8,13 @@ type Identity struct {
 	Size   int64  // bytes with every bare LF counted as CRLF
 }
 
+// weakHeader marks the hash of a header without Message-ID: mail from scripts and devices that may well have the same date and subject as another one,
+// or no header at all.
+const weakHeader = 1 << 63
+
+// Weak reports whether the header has no Message-ID. Such an identity proposes, but even if it is unique it proves nothing: contents are compared.
+func (i Identity) Weak() bool { return i.Header&weakHeader != 0 }
+
 // Known reports whether the identity has been read from the message.
 func (i Identity) Known() bool { return i.Header != 0 }
 

@@ -64,7 +64,7 @@ func identityOf(content string) Identity {
 	parts := strings.Split(content, ".")
 	h := fnv.New64a()
 	h.Write([]byte(parts[0]))
-	id := Identity{Header: h.Sum64(), Size: 100}
+	id := Identity{Header: h.Sum64() &^ weakHeader, Size: 100}
 	if len(parts) > 1 {
 		n, err := strconv.Atoi(parts[1])
 		if err != nil {

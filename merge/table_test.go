@@ -138,7 +138,7 @@ var ruleCases = []ruleCase{
 	{"new id, flags changed", with(), "A: l1/r1=x[S|S>-|S] +l2=x[SF]", "A: flags r1+F-., put l2/r1[S|S]", "2+0", false},
 	{"new id, flags removed", with(), "A: l1/r1=x[SF|SF>-|SF] +l2=x[F]", "A: flags r1+.-S, put l2/r1[SF|SF]", "2+0", false},
 	{"new id on both sides", with(), "A: l1/r1=x[S|S>-|-] +l2=x[S] +r2=x", "A: drop l1/r1, flags l2+.-S, put l2/r2[S|S]", "2+0", false},
-	{"new id here, gone there", with(), "A: l1/r1=x[S|S>-|-] +l2=x[S]", "A: delete l2, put l2/r1[S|S]", "1+0", false},
+	{"new id here, gone there", with(), "A: l1/r1=x[S|S>-|-] +l2=x[S]", "A: delete l2, put l2/r1[S|S]", "1+1", false},
 	{"same header and size, a draft with other content", with(), "A: l1/r1=x.100.a[D|D>-|D] +l2=x.100.b[D]", "A: copy l2/?[D|D], delete r1", "2+2", false},
 	{"new ids, equal flags are preferred", with(), "A: l1/r1=x[S|S>-|S] l2/r2=x[F|F>-|F] +l3=x[F] +l4=x[S]", "A: put l3/r2[F|F], put l4/r1[S|S]", "4+4", false},
 	{"fewer new ids than gone", with(), "A: l1/r1=x[S|S>-|S] l2/r2=x[S|S>-|S] +l3=x[S]", "A: delete r2, put l3/r1[S|S]", "3+3", false},
@@ -163,21 +163,21 @@ var ruleCases = []ruleCase{
 	{"two moved, two places", with(), "A: l1/r1=x[S|S>-|S] l2/r2=y[.|.>-|.]; B: +l3=y; C: +l4=x[S]", "A: move r1 to C as l4/?[S|S], move r2 to B as l3/?[.|.]", "4+0", false},
 
 	// moved | gone
-	{"moved, gone: delete", with(), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: delete l2", "1+0", false},
-	{"moved, gone: delete, deletions off", with(noDeletionsLeft), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: half policy:l2[S]", "1+0", false},
-	{"moved, gone: keep", with(keepConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 copied-back, drop l1/r1; B: copy l2/?[S|S]", "1+0", false},
-	{"moved, gone: left moved and wins", with(leftConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 left-won, drop l1/r1; B: copy l2/?[S|S]", "1+0", false},
-	{"moved, gone: right removed and wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 right-won, drop l1/r1; B: delete l2", "1+0", false},
-	{"moved, gone: ask", with(askConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved", "1+0", false},
-	{"moved, gone: fail", with(failConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved, failed", "1+0", false},
+	{"moved, gone: delete", with(), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: delete l2", "1+1", false},
+	{"moved, gone: delete, deletions off", with(noDeletionsLeft), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: half policy:l2[S]", "1+1", false},
+	{"moved, gone: keep", with(keepConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 copied-back, drop l1/r1; B: copy l2/?[S|S]", "1+1", false},
+	{"moved, gone: left moved and wins", with(leftConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 left-won, drop l1/r1; B: copy l2/?[S|S]", "1+1", false},
+	{"moved, gone: right removed and wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 right-won, drop l1/r1; B: delete l2", "1+1", false},
+	{"moved, gone: ask", with(askConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved", "1+1", false},
+	{"moved, gone: fail", with(failConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved, failed", "1+1", false},
 
 	// moved to X | moved to Y
-	{"two places: left wins", with(), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; Y: half doubt:r2[S], move r2 to X as l2/?[S|S] for r2", "2+0", true},
-	{"two places: right wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 right-won, drop l1/r1; X: half doubt:l2[S], move l2 to Y as ?/r2[S|S] for l2", "2+0", true},
-	{"two places: the winner", with(leftConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; Y: half doubt:r2[S], move r2 to X as l2/?[S|S] for r2", "2+0", false},
-	{"two places: ask", with(askConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 unresolved", "2+0", false},
-	{"two places: fail", with(failConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 unresolved, failed", "2+0", false},
-	{"two places, deletions off: both stay", with(leftConflict, noDeletionsRight), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; X: copy l2/?[S|S]; Y: copy ?/r2[F|F]", "2+0", false},
+	{"two places: left wins", with(), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; Y: half doubt:r2[S], move r2 to X as l2/?[S|S] for r2", "2+2", true},
+	{"two places: right wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 right-won, drop l1/r1; X: half doubt:l2[S], move l2 to Y as ?/r2[S|S] for l2", "2+2", true},
+	{"two places: the winner", with(leftConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; Y: half doubt:r2[S], move r2 to X as l2/?[S|S] for r2", "2+2", false},
+	{"two places: ask", with(askConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 unresolved", "2+2", false},
+	{"two places: fail", with(failConflict), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 unresolved, failed", "2+2", false},
+	{"two places, deletions off: both stay", with(leftConflict, noDeletionsRight), "A: l1/r1=x[S|S>-|-]; X: +l2=x[S]; Y: +r2=x[F]", "A: conflict l1/r1 left-won, drop l1/r1; X: copy l2/?[S|S]; Y: copy ?/r2[F|F]", "2+2", false},
 }
 
 func TestRules(t *testing.T) {

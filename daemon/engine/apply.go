@@ -31,6 +31,10 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 	planned := func(b *box) bool { return work[b] != nil }
 	// What is dropped is dropped in all mailboxes before anything else is committed: a pair that is forgotten too early costs a comparison by
 	// content, one that is known twice could delete one of two equal messages.
+	c.applying = c.acc.Now()
+	if err := c.eachBox(ctx, planned, c.commitOrigins); err != nil {
+		return err
+	}
 	for _, pass := range []func(merge.Commit) []logstate.Op{drops, c.puts} {
 		err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitOps(ctx, b, pass(work[b].Commit)) })
 		if err != nil {
@@ -105,6 +109,19 @@ func (c *cycle) announce(work map[*box]*merge.MailboxPlan) {
 			c.rep.event(Event{Kind: EventTotal, Mailbox: b.name(), Side: side, Messages: len(copies), Bytes: bytes})
 		}
 	}
+}
+
+// commitOrigins records the epoch of the ids of a mailbox that has no cursor yet, before the first pair with such an id is written: so that a server that numbers
+// the mailbox anew is noticed even if no sync has come to its end.
+func (c *cycle) commitOrigins(ctx context.Context, b *box) error {
+	var ops []logstate.Op
+	for _, side := range merge.Sides {
+		if s := b.seen[side]; s != nil && s.origin != "" && b.cursor[side] == "" {
+			ops = append(ops, logstate.Op{Kind: logstate.SetCursor, Side: side, Cursor: s.origin})
+			b.cursor[side] = s.origin
+		}
+	}
+	return c.commitOps(ctx, b, ops)
 }
 
 // drops returns the ops for the pairs that a plan drops.

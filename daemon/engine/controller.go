@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ type controller struct {
 
 // pausing reports whether no further batch should begin: the cycle was interrupted, or others wait for the lock.
 func (k controller) pausing() bool {
-	if k.c.stop.Err() != nil || k.c.expired() {
+	if k.c.stop.Err() != nil || k.c.tired() {
 		k.b.undone.Store(true)
 		return true
 	}
@@ -258,7 +259,7 @@ func (k controller) appendResult(a merge.Action, res drivers.Appended, common er
 // refused says what a store did not do for one message. What passes by itself when one looks again is planned again in this
 // cycle. Anything else (over quota, a busy server, no permission) makes the sync of the mailbox a failure that the next cycle tries again.
 func (k controller) refused(what string, id merge.ID, err error) {
-	if drivers.RetryOf(err) == drivers.RetryNow || errors.Is(err, drivers.ErrGone) || errors.Is(err, drivers.ErrChanged) || errors.Is(err, drivers.ErrUnknown) {
+	if drivers.RetryOf(err) == drivers.RetryNow || errors.Is(err, drivers.ErrGone) || errors.Is(err, drivers.ErrChanged) {
 		return
 	}
 	if !k.b.stuck.Swap(true) {
@@ -296,6 +297,12 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 		}
 	}
 	k.c.rep.did(k.b, k.side, kind, done, 0)
+	if effectErr != nil && kind != merge.Copy {
+		// What became of it is not known. The intent stays open: the next cycle asks the store before anything else, so that our own effect is never
+		// taken for somebody's change. (A copy has its own way to stay open: the half-pair in doubt.)
+		k.c.left.Store(true)
+		return fmt.Errorf("%s on the %s: %w", kind, k.side, effectErr)
+	}
 	out := logstate.Outcome{Time: k.c.acc.Now().UnixMilli(), Results: results}
 	// The effect has happened: its outcome is logged even if the cycle is being torn down.
 	if err := k.c.logs.Finish(context.WithoutCancel(ctx), batch, out); err != nil {
@@ -339,6 +346,8 @@ func (k controller) flags(ctx context.Context, actions []merge.Action) error {
 				switch {
 				case i < len(done) && done[i].Err == nil:
 					results[i] = logstate.Result{Status: logstate.Done, Flags: done[i].Flags}
+				case i < len(done) && errors.Is(done[i].Err, drivers.ErrUnknown):
+					err = cmp.Or(err, done[i].Err)
 				case i < len(done) && err == nil:
 					k.refused(merge.SetFlags.String(), changes[i].ID, done[i].Err)
 				}
@@ -388,6 +397,8 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 				switch {
 				case i < len(errs) && (errs[i] == nil || errors.Is(errs[i], drivers.ErrGone)):
 					results[i] = logstate.Result{Status: logstate.Done}
+				case i < len(errs) && errors.Is(errs[i], drivers.ErrUnknown):
+					err = cmp.Or(err, errs[i])
 				case i < len(errs) && err == nil:
 					k.refused(merge.Delete.String(), removals[i].ID, errs[i])
 				}
@@ -433,6 +444,7 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 			ids[i] = a.Old.ID[side]
 		}
 		dest.wrote[side].Store(true)
+		dest.undone.Store(true) // the pair that arrives there has the base it had here: what changed since is seen in the next round
 		return k.effect(ctx, in, merge.Move, func() ([]logstate.Result, int, error) {
 			moved, err := k.target.Move(ctx, ids, dest.names[side])
 			results := make([]logstate.Result, len(actions))
@@ -445,6 +457,8 @@ func (c *cycle) moveTo(ctx context.Context, b *box, side merge.Side, to string, 
 					continue
 				case i < len(moved) && moved[i].Err == nil:
 					unnamed++
+				case i < len(moved) && errors.Is(moved[i].Err, drivers.ErrUnknown):
+					err = cmp.Or(err, moved[i].Err)
 				case i < len(moved) && err == nil:
 					k.refused(merge.Move.String(), ids[i], moved[i].Err)
 				}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -36,20 +37,26 @@ type states interface {
 // cycle is one run of Sync. Its fields are set in order by run and then only read, but for boxes, each of which is worked on by one
 // goroutine at a time.
 type cycle struct {
-	acc     Account
-	req     Request
-	rep     *reporter
-	stop    context.Context   // cancelled when the cycle is to end at the next batch boundary
-	logs    *logstate.Account // nil in a dry run
-	states  states
-	stores  [2]drivers.Store
-	boxes   []*box
-	viewing sync.Mutex // guards states while it is a View
-	unlock  func()     // releases the local stores
-	began   time.Time  // when the lock was taken
-	hold    [2]string  // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
-	moved   bool       // the first round is over
-	said    map[saidKey]bool
+	acc      Account
+	req      Request
+	rep      *reporter
+	stop     context.Context   // cancelled when the cycle is to end at the next batch boundary
+	logs     *logstate.Account // nil in a dry run
+	states   states
+	stores   [2]drivers.Store
+	boxes    []*box
+	viewing  sync.Mutex  // guards states while it is a View
+	unlock   func()      // releases the local stores
+	began    time.Time   // when the lock was taken
+	hold     [2]string   // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
+	applying time.Time   // when the present round began to apply
+	waited   bool        // appends in doubt have been given their grace time
+	moved    bool        // the first round is over
+	left     atomic.Bool // an intent was left open
+	withheld [2]bool     // deletions that this side seems to show were held because it is not the recorded store
+	wrong    bool        // a local store is not the recorded one: nothing is done
+	identity [2]string   // of a server that is not the recorded one, to be recorded once nothing is held any more
+	said     map[saidKey]bool
 }
 
 // Sync runs one cycle. The error is nil when the cycle came to its end, whatever is in Report.Problems; otherwise it says why the account
@@ -130,10 +137,10 @@ func (c *cycle) run(ctx context.Context) error {
 		return err
 	}
 	c.rep.stage("listing")
-	if err := c.tabulate(ctx); err != nil {
+	if err := c.tabulate(ctx); err != nil || c.wrong {
 		return err
 	}
-	if err := c.rounds(ctx); err != nil {
+	if err := c.rounds(ctx); err != nil || c.wrong {
 		return err
 	}
 	return c.conclude(ctx)
@@ -147,12 +154,15 @@ func (c *cycle) rounds(ctx context.Context) error {
 		}
 		if c.expired() {
 			round = 1
-			if err := c.giveWay(); err != nil {
+			if err := c.giveWay(ctx); err != nil {
 				return err
 			}
 		}
 		c.rep.stage("comparing")
 		if err := c.observeAll(ctx); err != nil {
+			return err
+		}
+		if err := c.stillThere(ctx); err != nil || c.wrong {
 			return err
 		}
 		plan, err := c.plan(ctx)
@@ -210,12 +220,18 @@ func (c *cycle) waitForDoubt(d time.Duration) error {
 	case <-c.stop.Done():
 		return c.stop.Err()
 	}
+	c.waited = true
 	for _, b := range c.boxes {
 		if b.waiting > 0 {
 			b.look = [2]bool{true, true}
 		}
 	}
 	return nil
+}
+
+// tired reports whether applying has gone on for so long that others should get a chance. Every round applies something, however long it took to observe.
+func (c *cycle) tired() bool {
+	return c.logs != nil && c.acc.Now().Sub(c.applying) > lockHold
 }
 
 // expired reports whether the lock has been held for long enough.
@@ -225,7 +241,7 @@ func (c *cycle) expired() bool {
 
 // giveWay releases the lock and takes it again when it has been held for long: somebody else may wait. What another process did meanwhile is found like
 // anybody's change, since the states are folded again and every mailbox is compared again.
-func (c *cycle) giveWay() error {
+func (c *cycle) giveWay(ctx context.Context) error {
 	c.unlock()
 	err := c.logs.Close()
 	c.logs = nil
@@ -236,6 +252,9 @@ func (c *cycle) giveWay() error {
 		return err
 	}
 	if err := c.lockStores(); err != nil {
+		return err
+	}
+	if err := c.settle(ctx); err != nil {
 		return err
 	}
 	return c.refold()
@@ -335,8 +354,13 @@ func (c *cycle) lockStores() error {
 // conclude writes a checkpoint when one is due and sums up.
 func (c *cycle) conclude(ctx context.Context) error {
 	if c.logs != nil {
-		if err := c.logs.Checkpoint(ctx, false); err != nil {
-			return fmt.Errorf("checkpoint of account %s: %w", c.acc.Name, err)
+		if err := c.acknowledge(ctx); err != nil {
+			return err
+		}
+		if !c.left.Load() { // an open intent must stay in its log
+			if err := c.logs.Checkpoint(ctx, false); err != nil {
+				return fmt.Errorf("checkpoint of account %s: %w", c.acc.Name, err)
+			}
 		}
 	}
 	halves := 0

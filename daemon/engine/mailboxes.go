@@ -95,7 +95,10 @@ func (c *cycle) tabulate(ctx context.Context) error {
 		return err
 	}
 	// Before anything is made on either side; after the listing, which tells an IMAP store's identity for nothing.
-	if err := c.checkIdentity(ctx); err != nil {
+	if err := c.checkIdentity(ctx); err != nil || c.wrong {
+		return err
+	}
+	if err := c.forgetDeleted(ctx, lists, summaries); err != nil {
 		return err
 	}
 	rows := c.rows(lists, summaries)
@@ -116,6 +119,31 @@ func (c *cycle) tabulate(ctx context.Context) error {
 	for _, b := range boxes {
 		if b != nil {
 			c.boxes = append(c.boxes, b)
+		}
+	}
+	return nil
+}
+
+// forgetDeleted forgets the mailboxes that are gone on both sides: somebody who makes one of them again makes a new one.
+func (c *cycle) forgetDeleted(ctx context.Context, lists [2][]drivers.MailboxInfo, summaries []logstate.Summary) error {
+	if c.logs == nil || c.hold != [2]string{} {
+		return nil
+	}
+	var there [2]map[string]bool
+	for _, side := range merge.Sides {
+		there[side] = map[string]bool{}
+		for _, info := range lists[side] {
+			there[side][info.Name] = !info.NoSelect
+		}
+	}
+	for i := range summaries {
+		s := &summaries[i]
+		if s.Known != [2]bool{true, true} || !c.selected(s.Names[merge.Left]) || there[merge.Left][s.Names[merge.Left]] || there[merge.Right][s.Names[merge.Right]] {
+			continue
+		}
+		ops := []logstate.Op{{Kind: logstate.Clear}, {Kind: logstate.ForgottenOn, Side: merge.Left}, {Kind: logstate.ForgottenOn, Side: merge.Right}}
+		if err := c.logs.Commit(ctx, s.Mailbox, ops); err != nil {
+			return fmt.Errorf("forget mailbox %q: %w", s.Names[merge.Left], err)
 		}
 	}
 	return nil
@@ -425,60 +453,6 @@ func (c *cycle) refold() error {
 			continue
 		}
 		b.cursor, b.look, b.state = s.Cursor, [2]bool{true, true}, noState{}
-	}
-	return nil
-}
-
-// identifier is what a local store offers: a marker that tells it from another directory at the same place.
-type identifier interface {
-	EnsureIdentity(ctx context.Context) (string, error)
-}
-
-// checkIdentity compares the stores with the recorded ones. While a store is not the recorded one, no deletion that it seems to show is carried out.
-func (c *cycle) checkIdentity(ctx context.Context) error {
-	for _, side := range merge.Sides {
-		store := c.stores[side]
-		now, err := store.Identity(ctx)
-		if err != nil {
-			return fmt.Errorf("%s store: identity: %w", side, err)
-		}
-		recorded := c.states.StoreIdentity(side)
-		local, isLocal := store.(identifier)
-		switch {
-		case recorded == "" && c.req.DryRun:
-		case recorded == "":
-			if isLocal {
-				if now, err = local.EnsureIdentity(ctx); err != nil {
-					return fmt.Errorf("%s store: identity: %w", side, err)
-				}
-			}
-			if now == "" {
-				continue
-			}
-			if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {
-				return fmt.Errorf("%s store: record identity: %w", side, err)
-			}
-		case now == recorded && isLocal && !c.req.DryRun:
-			// The store learns that it may write: it mends what only a writer may mend (two files with one unique part).
-			if _, err := local.EnsureIdentity(ctx); err != nil {
-				return fmt.Errorf("%s store: identity: %w", side, err)
-			}
-		case now == recorded || (now == "" && !isLocal):
-		default:
-			c.hold[side] = fmt.Sprintf("the %s store (%s) is not the one that was synced before", side, store.Info().Address)
-			advice := "; it is compared with the other side by content now"
-			if isLocal {
-				advice = ". Is its disk mounted? If it is meant to be another store, `driftless rebuild " + c.acc.Name + "` pairs both sides anew"
-			}
-			c.rep.problem(Problem{Kind: ProblemHeld, Side: side, Count: 1, Text: c.hold[side] +
-				": what seems deleted there is not deleted on the other side, and no mailbox is made there" + advice})
-			if !isLocal && !c.req.DryRun {
-				// Every mailbox notices its own new UIDVALIDITY and is paired again by content; from the next cycle on this is the store.
-				if err := c.logs.SetStoreIdentity(ctx, side, now); err != nil {
-					return fmt.Errorf("%s store: record identity: %w", side, err)
-				}
-			}
-		}
 	}
 	return nil
 }

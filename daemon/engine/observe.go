@@ -20,6 +20,7 @@ type sight struct {
 	arrivals []merge.Arrival
 	changed  map[merge.ID]merge.Look // known messages whose look differs from their base
 	cursor   string                  // covers all of it
+	origin   string                  // covers nothing, in the same epoch
 	began    int64                   // Unix milliseconds: what is not in it was absent then
 }
 
@@ -77,6 +78,33 @@ func (c *cycle) eachBox(ctx context.Context, want func(*box) bool, f func(contex
 
 // observeAll observes the sides that must be looked at.
 func (c *cycle) observeAll(ctx context.Context) error {
+	if err := c.eachBox(ctx, (*box).again, c.observe); err != nil {
+		return err
+	}
+	return c.widen(ctx)
+}
+
+// widen observes all mailboxes of a side when the source of an append in doubt has left its mailbox: where it went decides what the copy that arrived is.
+func (c *cycle) widen(ctx context.Context) error {
+	var wide [2]bool
+	for _, b := range c.boxes {
+		if b.failed.Load() {
+			continue
+		}
+		for _, h := range b.state.Halves() {
+			if s := b.seen[h.Side]; h.Reason == merge.InDoubt && s != nil && s.changed[h.ID].Gone {
+				wide[h.Side] = true
+			}
+		}
+	}
+	if wide == [2]bool{} {
+		return nil
+	}
+	for _, b := range c.boxes {
+		for _, side := range merge.Sides {
+			b.look[side] = b.look[side] || wide[side] && b.seen[side] == nil
+		}
+	}
 	return c.eachBox(ctx, (*box).again, c.observe)
 }
 
@@ -91,7 +119,7 @@ func (c *cycle) observe(ctx context.Context, b *box) error {
 	}
 	defer func() { h.close() }()
 	err = c.compareSides(ctx, b, h)
-	if errors.Is(err, errReset) {
+	if errors.Is(err, errReset) || errors.Is(err, drivers.ErrStale) {
 		if err = c.forget(ctx, b); err != nil {
 			return err
 		}
@@ -140,10 +168,10 @@ func (c *cycle) forget(ctx context.Context, b *box) error {
 func (c *cycle) compareSides(ctx context.Context, b *box, h handles) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, side := range merge.Sides {
-		b.seen[side] = nil
 		if h[side] == nil {
 			continue
 		}
+		b.seen[side] = nil
 		g.Go(func() error {
 			s, err := c.compare(gctx, b, side, h[side])
 			if err != nil {
@@ -173,7 +201,7 @@ func (c *cycle) compare(ctx context.Context, b *box, side merge.Side, m drivers.
 		if err != nil {
 			return nil, err
 		}
-		if (obs.Reset && since != "") || (since == "" && b.allGone(side, s)) {
+		if obs.Reset && since != "" {
 			return nil, errReset
 		}
 		if predicted == obs.Count || scope >= drivers.Full {
@@ -181,21 +209,6 @@ func (c *cycle) compare(ctx context.Context, b *box, side merge.Side, m drivers.
 		}
 		c.acc.Log.Sugar().Debugf("%s: %s side has %d messages, %d expected: looking closer", b.name(), side, obs.Count, predicted)
 	}
-}
-
-// allGone reports whether not one known message is left on a side. Without a cursor (the first sync was interrupted) nothing tells whether
-// somebody deleted them or the ids were reset; then they are paired again by content, which never deletes.
-func (b *box) allGone(side merge.Side, s *sight) bool {
-	n := b.state.Count(side)
-	if n == 0 {
-		return false
-	}
-	for _, l := range s.changed {
-		if l.Gone {
-			n--
-		}
-	}
-	return n <= 0
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -240,7 +253,7 @@ func (c *cycle) look(ctx context.Context, b *box, side merge.Side, m drivers.Mai
 			predicted--
 		}
 	}
-	s.cursor = string(obs.Cursor)
+	s.cursor, s.origin = string(obs.Cursor), string(obs.Origin)
 	return s, predicted, obs, nil
 }
 

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
 	"driftless/drivers"
+	"driftless/logstate"
 	"driftless/merge"
 )
 
@@ -39,6 +41,7 @@ func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 		if c.stop.Err() != nil {
 			return merge.Plan{}, c.stop.Err()
 		}
+		view.Mailboxes = slices.DeleteFunc(view.Mailboxes, func(m merge.MailboxView) bool { return c.byName(m.Name).failed.Load() })
 	}
 	return merge.Plan{}, errors.New("the merge rules keep asking; this is a defect of driftless")
 }
@@ -95,7 +98,7 @@ func (c *cycle) due(b *box, h merge.Half, began int64) bool {
 	case merge.Quarantined:
 		return h.Retry > 0 && h.Retry <= began
 	case merge.InDoubt:
-		return b.seen[h.Side.Other()] != nil && (h.Reserved != "" || (h.Retry > 0 && h.Retry <= began) || began-h.Since >= c.acc.Grace.Milliseconds())
+		return b.seen[h.Side.Other()] != nil && (h.Reserved != "" || (h.Retry > 0 && h.Retry <= began) || began-h.Since >= c.acc.Grace.Milliseconds() || (h.Since > began && c.waited))
 	case merge.Held, merge.Policy, merge.Window:
 	}
 	return false
@@ -268,14 +271,24 @@ func (f fact) put(want merge.Want, id *merge.Identity, content *merge.Content) {
 // keeps its mailbox's cursors where they are, so that it is found again.
 func (c *cycle) review(p *merge.Plan) {
 	guard := merge.Guard{Percent: c.acc.Guard.Percent, AtLeast: c.acc.Guard.AtLeast, AtMost: c.acc.Guard.AtMost}
-	var deletions, messages int
-	counts := map[string]int{}
+	counts := map[logstate.Mailbox][2]int{}
 	for _, s := range c.states.Mailboxes() {
-		counts[s.Names[merge.Left]] = max(s.Count[merge.Left], s.Count[merge.Right])
-		messages += counts[s.Names[merge.Left]]
+		counts[s.Mailbox] = s.Count
+	}
+	var deletions, messages int
+	var known, gone [2]int // on a side
+	for _, b := range c.boxes {
+		n := counts[b.num]
+		messages += max(n[merge.Left], n[merge.Right])
+		for _, side := range merge.Sides {
+			known[side] += n[side]
+		}
 	}
 	for _, m := range p.Mailboxes {
 		deletions += countDeletions(m)
+		for _, side := range merge.Sides {
+			gone[side] += len(actionsOf(m.Actions[side.Other()], merge.Delete))
+		}
 	}
 	whole := guard.Holds(deletions, messages)
 	for i := range p.Mailboxes {
@@ -298,9 +311,16 @@ func (c *cycle) review(p *merge.Plan) {
 		if n == 0 {
 			continue
 		}
-		inBox := counts[m.Name]
+		inBox := max(counts[b.num][merge.Left], counts[b.num][merge.Right])
 		for _, side := range merge.Sides {
-			why := c.hold[side.Other()]
+			from := side.Other()
+			why := c.hold[from]
+			if why != "" && len(actionsOf(m.Actions[side], merge.Delete)) > 0 {
+				c.withheld[from] = true
+			}
+			if why == "" && gone[from] >= emptied && gone[from] >= known[from] {
+				why = fmt.Sprintf("every mailbox of the %s store is empty", from)
+			}
 			if why == "" && (whole || guard.Holds(n, inBox)) {
 				why = fmt.Sprintf("%d of %d messages would be deleted, which is more than the guard allows", n, inBox)
 				if whole {
@@ -313,6 +333,9 @@ func (c *cycle) review(p *merge.Plan) {
 		}
 	}
 }
+
+// emptied is how many messages a store must have had for its being empty to be suspicious. Somebody may well empty a small INBOX.
+const emptied = 10
 
 func countDeletions(m merge.MailboxPlan) int {
 	n := 0

@@ -85,6 +85,13 @@ func (r *reporter) created(b *box, side merge.Side) {
 	r.notify(Event{Kind: EventAction, Mailbox: b.name(), Side: side, Action: "create mailbox"})
 }
 
+// failures returns how many errors were reported.
+func (r *reporter) failures() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.report.Errors
+}
+
 func (r *reporter) mailboxes(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -86,6 +86,9 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 	if cerr := m.Close(); err == nil {
 		err = cerr
 	}
+	if errors.Is(err, drivers.ErrStale) {
+		return results, nil // the mailbox was numbered anew: the comparison notices, and pairs by content
+	}
 	if err != nil {
 		return nil, fmt.Errorf("mailbox %q: %w", name, err)
 	}

@@ -276,7 +276,7 @@ func TestAnotherStoreInTheSamePlace(t *testing.T) {
 	w.put(merge.Right, "New", 11)
 	w.srv[merge.Left].SetIdentity("another")
 	rep, err := w.trySync(Request{})
-	if err != nil || rep.Deleted != [2]int{} || rep.Held != 4 || rep.Created != [2]int{} {
+	if err != nil || rep.Deleted != [2]int{} || rep.Held != 3 || rep.Created != [2]int{} {
 		t.Fatalf("%v, %+v", err, rep)
 	}
 }

@@ -73,6 +73,7 @@ func (m *mailbox) full(ctx context.Context, c *conn, cur cursor, known bool, yie
 		return drivers.Observed{}, err
 	}
 	obs.Cursor = m.newCursor(sel, n)
+	obs.Origin = drivers.Cursor(cursor{validity: sel.validity, next: 1}.String())
 	return obs, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -31,6 +32,9 @@ func (b *box) changes(since drivers.Cursor, scope drivers.Scope) ([]drivers.Entr
 	}
 	if scope == drivers.Delta && b.still(since) {
 		return nil, end
+	}
+	if !opt.Reserves {
+		end.Origin = drivers.Cursor(fmt.Sprintf("m1 %d %d 0 0", b.serial, b.epoch))
 	}
 	telling := opt.Mode != ListOnly
 	end.All = scope != drivers.Delta || !known || !telling || opt.Mode == QResync && p.mod < b.floor
