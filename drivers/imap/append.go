@@ -236,6 +236,7 @@ func (m *mailbox) multiAppend(ctx context.Context, c *conn, batch []*outgoing, r
 // appended records a message that was stored.
 func (m *mailbox) appended(res []drivers.Appended, o *outgoing, ids []merge.ID, i int) {
 	o.settled = true
+	m.st.opened.grown(m.name, 1)
 	res[o.i] = drivers.Appended{Flags: o.flags}
 	if i < len(ids) {
 		res[o.i].ID = ids[i]
@@ -386,7 +387,7 @@ func (m *mailbox) findAppended(ctx context.Context, c *conn, since uint32, batch
 		return classify("append to", m.name, drivers.ReachMailbox, err)
 	}
 	arrived := map[merge.Identity][]merge.ID{}
-	err = m.describe(ctx, c, sel.validity, newRange(since), func(u uint32) bool { return u >= since }, func(d drivers.Description) error {
+	err = m.describeFrom(ctx, c, sel.validity, since, func(d drivers.Description) error {
 		arrived[d.Identity] = append(arrived[d.Identity], d.ID)
 		return nil
 	})

@@ -9,6 +9,8 @@ import (
 	"driftless/drivers"
 )
 
+var errInbox = errors.New("INBOX can be neither renamed nor deleted")
+
 // Create makes a mailbox with its parents and subscribes to it. An existing mailbox is fine.
 func (st *Store) Create(ctx context.Context, name string) error {
 	const op = "create mailbox"
@@ -17,35 +19,77 @@ func (st *Store) Create(ctx context.Context, name string) error {
 		if err != nil {
 			return err
 		}
-		create, subscribe := &command{}, &command{}
-		create.text("CREATE ")
-		create.mailbox(c, raw)
-		subscribe.text("SUBSCRIBE ")
-		subscribe.mailbox(c, raw)
-		if name != inbox {
-			if err := c.fly(ctx, newFlight(create)); err != nil {
+		return c.create(ctx, name, raw)
+	})
+}
+
+// create flies everything at once: CREATE, a LIST of just this name, SUBSCRIBE, and a SELECT, because what was created is opened next. A name that needs a
+// literal that waits for the server goes one by one.
+func (c *conn) create(ctx context.Context, name, raw string) error {
+	named := func(verb string) *command {
+		com := &command{}
+		com.text(verb + " ")
+		com.mailbox(c, raw)
+		return com
+	}
+	create, subscribe := named("CREATE"), named("SUBSCRIBE")
+	list := c.findCommand(raw)
+	cmds := []*command{create, list.cmds[0], subscribe}
+	if name == inbox {
+		cmds = []*command{subscribe}
+	}
+	if !c.quotable(raw) {
+		for _, com := range cmds {
+			f := newFlight(com)
+			f.data = list.data
+			if err := c.fly(ctx, f); err != nil {
 				return err
-			}
-			if err := create.refused(); err != nil && create.st.code != "ALREADYEXISTS" {
-				if exists, lerr := c.exists(ctx, raw); lerr != nil || !exists {
-					return errors.Join(err, lerr)
-				}
-			}
-			// A server may answer OK and make another name of it, or nothing.
-			if exists, err := c.exists(ctx, raw); err != nil {
-				return err
-			} else if !exists {
-				return fmt.Errorf("%w: it said OK and there is none", errName)
 			}
 		}
-		if err := c.fly(ctx, newFlight(subscribe)); err != nil {
+	} else {
+		f := newFlight(cmds...)
+		sel := c.selectCommand(name, raw)
+		f.cmds = append(f.cmds, sel)
+		f.data = list.data
+		if err := c.fly(ctx, f); err != nil {
 			return err
 		}
-		if err := subscribe.refused(); err != nil {
-			st.note(fmt.Sprintf("mailbox %q could not be subscribed to: %v", name, err))
+		c.created(name, sel)
+	}
+	if name != inbox {
+		if err := list.cmds[0].refused(); err != nil {
+			return errors.Join(err, create.refused())
 		}
-		return nil
-	})
+		if b := *list.found; b == nil || b.has(`\NOSELECT`) {
+			if subscribe.ok() { // nothing of this name must stay subscribed
+				if err := c.fly(ctx, newFlight(named("UNSUBSCRIBE"))); err != nil {
+					return err
+				}
+			}
+			if err := create.refused(); err != nil {
+				return err
+			}
+			// A server may answer OK and make another name of it, or nothing.
+			return fmt.Errorf("%w: it said OK and there is none", errName)
+		}
+	}
+	if err := subscribe.refused(); err != nil {
+		c.st.note(fmt.Sprintf("mailbox %q could not be subscribed to: %v", name, err))
+	}
+	return nil
+}
+
+// created remembers what the SELECT told that flew with a CREATE. It is of no use without UIDVALIDITY and UIDNEXT.
+func (c *conn) created(name string, com *command) {
+	sel, ok := c.selected()
+	if !ok || !com.ok() || sel.validity == 0 || sel.next == 0 {
+		c.unselect()
+		return
+	}
+	c.st.opened.keep(name, sel)
+	if name == inbox {
+		c.st.sawInbox(sel.validity)
+	}
 }
 
 // exists reports whether a mailbox that can be selected has this name.
@@ -67,7 +111,7 @@ func (st *Store) Rename(ctx context.Context, from, to string) error {
 			return err
 		}
 		if from == inbox {
-			return errors.New("INBOX cannot be renamed")
+			return errInbox
 		}
 		if exists, err := c.exists(ctx, b); err != nil {
 			return err
@@ -111,7 +155,7 @@ func (st *Store) Delete(ctx context.Context, name string) error {
 			return err
 		}
 		if name == inbox {
-			return errors.New("INBOX cannot be deleted")
+			return errInbox
 		}
 		del, unsub := &command{}, &command{}
 		del.text("DELETE ")
@@ -148,6 +192,7 @@ func (st *Store) effect(ctx context.Context, op, where string, f func(c *conn) e
 // forget makes the connections leave a mailbox that is going to be renamed or deleted: some servers refuse that, or end the
 // connections of whoever has it selected.
 func (p *pool) forget(name string, own *conn) {
+	p.st.opened.forgetTree(name)
 	p.mu.Lock()
 	var ended []*conn
 	kept := p.idle[:0]

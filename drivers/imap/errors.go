@@ -65,7 +65,7 @@ func classify(op, where string, reach drivers.Reach, err error) error {
 		e.Reach = drivers.ReachMailbox
 	case errors.Is(err, drivers.ErrNoMailbox), errors.Is(err, drivers.ErrStale), errors.Is(err, drivers.ErrGone), errors.Is(err, drivers.ErrChanged):
 		e.Retry = drivers.RetryNow
-	case errors.Is(err, drivers.ErrTooBig), errors.Is(err, drivers.ErrReadOnly), errors.Is(err, drivers.ErrExists):
+	case errors.Is(err, drivers.ErrTooBig), errors.Is(err, drivers.ErrReadOnly), errors.Is(err, drivers.ErrExists), errors.Is(err, errName), errors.Is(err, errInbox):
 		e.Retry = drivers.RetryNever
 	case isTLS(err):
 		e.Reach, e.Retry = drivers.ReachStore, drivers.RetryNever

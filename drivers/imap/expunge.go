@@ -26,6 +26,7 @@ func (m *mailbox) Expunge(ctx context.Context, removals []drivers.Removal) ([]er
 		return res, err
 	}
 	defer m.st.pool.give(c)
+	defer m.st.opened.forget(m.name)
 	sel, err := m.ensure(ctx, c)
 	if err != nil {
 		return res, classify(op, m.name, drivers.ReachMailbox, err)

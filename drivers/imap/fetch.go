@@ -17,20 +17,7 @@ const fetchAtOnce = 500
 // Fetch streams messages: each goes to memory or, beyond 1 MiB, straight to a spool file, and is yielded as soon as it is complete. A command
 // asks for many messages, so there is one round trip per 500. yield must not use this store: the connection waits for it.
 func (m *mailbox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.Fetched) error) error {
-	var validity uint32
-	var want []uint32
-	err := m.st.read(ctx, "fetch from", m.name, func(c *conn) error {
-		sel, err := m.ensure(ctx, c, ids...)
-		if err != nil {
-			return err
-		}
-		var stale []int
-		if want, stale = uids(ids, sel.validity); len(stale) > 0 {
-			return m.errStale("fetch from")
-		}
-		validity = sel.validity
-		return nil
-	})
+	validity, want, err := m.oneValidity("fetch from", ids)
 	if err != nil {
 		return err
 	}
@@ -51,13 +38,6 @@ func (m *mailbox) fetchLeased(ctx context.Context, validity uint32, set uidSet, 
 		return err
 	}
 	defer m.st.pool.give(c)
-	sel, err := m.ensure(ctx, c, makeID(validity, set[len(set)-1].last))
-	if err != nil {
-		return classify("fetch from", m.name, drivers.ReachMailbox, err)
-	}
-	if sel.validity != validity {
-		return m.errStale("fetch from")
-	}
 	return m.fetchOnce(ctx, c, validity, set, got, yield)
 }
 
@@ -115,15 +95,19 @@ func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set u
 		got[it.uid] = true
 		return yielded(yield(out))
 	}
-	err := c.fly(ctx, f)
+	com := f.cmds[0]
+	sel, err := m.ask(ctx, c, "fetch from", validity, set[len(set)-1].last, f)
 	discard()
 	if err != nil {
+		if f.opens() {
+			return classify("fetch from", m.name, drivers.ReachMailbox, err)
+		}
 		return err
 	}
 	if err := m.checkEmpty(ctx, c, validity, empty, got, yield); err != nil {
 		return err
 	}
-	return f.cmds[0].refused()
+	return sel.answered(com)
 }
 
 // checkEmpty yields messages that came without content as unreadable, unless they are gone.
@@ -150,17 +134,19 @@ func (m *mailbox) checkEmpty(ctx context.Context, c *conn, validity uint32, empt
 
 // Describe yields sizes, dates, flags and identities. Of the message only the header fields of the identity are transferred.
 func (m *mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
-	return m.st.read(ctx, "describe messages of", m.name, func(c *conn) error {
-		sel, err := m.ensure(ctx, c, ids...)
-		if err != nil {
-			return err
-		}
-		want, stale := uids(ids, sel.validity)
-		if len(stale) > 0 {
-			return m.errStale("describe messages of")
-		}
+	const op = "describe messages of"
+	validity, want, err := m.oneValidity(op, ids)
+	if err != nil {
+		return err
+	}
+	return m.st.read(ctx, op, m.name, func(c *conn) error {
 		for _, set := range newUIDSet(want).split(0) {
-			if err := m.describe(ctx, c, sel.validity, set.String(), set.contains, yield); err != nil {
+			f, com := c.describe(validity, set.String(), set.contains, yield)
+			sel, err := m.ask(ctx, c, op, validity, set[len(set)-1].last, f)
+			if err == nil {
+				err = sel.answered(com)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -168,8 +154,8 @@ func (m *mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drive
 	})
 }
 
-// describe yields the descriptions of a set in protocol form, of UIDs that want accepts.
-func (m *mailbox) describe(ctx context.Context, c *conn, validity uint32, set string, want func(uint32) bool, yield func(drivers.Description) error) error {
+// describe returns a flight that yields the descriptions of a set in protocol form, of UIDs that want accepts.
+func (c *conn) describe(validity uint32, set string, want func(uint32) bool, yield func(drivers.Description) error) (*flight, *command) {
 	f := newFlight(cmd("UID FETCH %s (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (%s)])", set, identityFields))
 	var got uidSet
 	f.data = func(_ uint32, name string, s *scanner) error {
@@ -186,31 +172,25 @@ func (m *mailbox) describe(ctx context.Context, c *conn, validity uint32, set st
 		return yielded(yield(drivers.Description{ID: makeID(validity, it.uid), Flags: it.flags, Size: it.size, Date: it.date,
 			Identity: merge.Identity{Header: merge.HeaderIdentity(it.header), Size: it.size}}))
 	}
-	if err := c.fly(ctx, f); err != nil {
-		return err
-	}
-	return f.cmds[0].refused()
+	return f, f.cmds[0]
 }
 
 // Look yields the present state of these messages. The mailbox is selected anew with each question, so what the server does not list is gone.
 func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
-	return m.st.read(ctx, "look at messages of", m.name, func(c *conn) error {
-		sel, err := m.ensure(ctx, c)
-		if err != nil {
-			return err
-		}
-		want, stale := uids(ids, sel.validity)
-		if len(stale) > 0 {
-			return m.errStale("look at messages of")
-		}
+	const op = "look at messages of"
+	validity, want, err := m.oneValidity(op, ids)
+	if err != nil {
+		return err
+	}
+	return m.st.read(ctx, op, m.name, func(c *conn) error {
 		for _, set := range newUIDSet(want).split(0) {
-			now, err := m.flagsNow(ctx, c, sel.validity, set)
+			now, err := m.flagsNow(ctx, c, validity, set)
 			if err != nil {
 				return err
 			}
 			err = set.each(func(u uint32) error {
 				it, there := now[u]
-				return yielded(yield(drivers.Entry{ID: makeID(sel.validity, u), Gone: !there, FlagsKnown: there, Flags: it.flags, Size: -1}))
+				return yielded(yield(drivers.Entry{ID: makeID(validity, u), Gone: !there, FlagsKnown: there, Flags: it.flags, Size: -1}))
 			})
 			if err != nil {
 				return err
@@ -224,23 +204,18 @@ func (m *mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 // mailbox is selected anew. NOOP would not do: servers may put off telling what it finds until they have no command left to work on.
 func (m *mailbox) flagsNow(ctx context.Context, c *conn, validity uint32, set uidSet) (map[uint32]item, error) {
 	items := "UID FLAGS"
-	if sel, ok := c.selected(); ok && sel.modseq != 0 {
+	if sel, ok := c.selected(); ok && sel.box == m.name && sel.modseq != 0 {
 		items += " MODSEQ"
 	}
 	f := newFlight(cmd("UID FETCH %s (%s)", set, items))
+	com := f.cmds[0]
 	out := map[uint32]item{}
 	f.data = c.collectFlags(set, out)
-	sel, err := m.refresh(ctx, c, f)
+	sel, err := m.askAnew(ctx, c, "look at messages of", validity, f)
 	if err != nil {
 		return nil, err
 	}
-	if sel.validity != validity {
-		return nil, m.errStale("look at messages of")
-	}
-	if sel.atSelect == 0 {
-		return out, nil // some servers refuse to fetch from an empty mailbox
-	}
-	if err := f.cmds[1].refused(); err != nil {
+	if err := sel.answered(com); err != nil {
 		return nil, err
 	}
 	return out, nil

@@ -152,6 +152,7 @@ func (c *conn) statusItems() string {
 // STATUS for the mailboxes that have a cursor; without CONDSTORE no STATUS is sent, for it could not prove anything.
 func (st *Store) List(ctx context.Context, seen map[string]drivers.Cursor) ([]drivers.MailboxInfo, error) {
 	var out []drivers.MailboxInfo
+	st.opened.clear()
 	err := st.read(ctx, "list mailboxes", "", func(c *conn) error {
 		l, err := c.list(ctx)
 		if err != nil {

@@ -2,6 +2,7 @@ package imap
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"driftless/drivers"
@@ -21,9 +22,20 @@ type mailbox struct {
 
 var _ drivers.Mailbox = (*mailbox)(nil)
 
-// Open selects the mailbox, unless a connection has it selected, and returns a handle.
+// Open selects the mailbox, unless that was done since the latest listing, and returns a handle.
 func (st *Store) Open(ctx context.Context, name string) (drivers.Mailbox, error) {
 	m := &mailbox{st: st, name: name}
+	if x, ok := st.opened.get(name); ok {
+		if err := ctx.Err(); err != nil {
+			return nil, classify("open", name, drivers.ReachStore, err)
+		}
+		raw, err := st.raw(name)
+		if err != nil {
+			return nil, err
+		}
+		m.raw, m.validity, m.status = raw, x.validity, x.status
+		return m, nil
+	}
 	err := st.read(ctx, "open", name, func(c *conn) error {
 		if err := c.prepare(ctx); err != nil {
 			return err
@@ -46,13 +58,78 @@ func (st *Store) Open(ctx context.Context, name string) (drivers.Mailbox, error)
 func (m *mailbox) refresh(ctx context.Context, c *conn, f *flight) (selection, error) {
 	sel, err := c.selectBox(ctx, m.name, m.raw, f)
 	if err != nil {
+		var ref *refusal
+		if errors.Is(err, drivers.ErrNoMailbox) || errors.As(err, &ref) {
+			m.st.opened.forget(m.name)
+		}
 		return sel, err
 	}
+	x := m.st.opened.keep(m.name, sel)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.validity = sel.validity
-	m.status = drivers.Status{Messages: int(sel.exists), ReadOnly: sel.readOnly, NewKeywords: sel.newKeywords, Keywords: sel.keepable()}
+	m.validity, m.status = x.validity, x.status
 	return sel, nil
+}
+
+// ask flies a question about messages of one UIDVALIDITY, the last of which is named: with a SELECT in front unless the connection has the
+// mailbox selected in a view that knows them. What is told of another UIDVALIDITY does not reach the flight's handler. The question is
+// the flight's last command.
+func (m *mailbox) ask(ctx context.Context, c *conn, op string, validity, last uint32, f *flight) (selection, error) {
+	if err := c.prepare(ctx); err != nil {
+		return selection{}, err
+	}
+	if sel, ok := c.selected(); ok && sel.box == m.name && sel.next != 0 && sel.validity == validity && last < sel.next {
+		return sel, c.fly(ctx, f)
+	}
+	return m.askAnew(ctx, c, op, validity, f)
+}
+
+// askAnew is ask with a SELECT in any case.
+func (m *mailbox) askAnew(ctx context.Context, c *conn, op string, validity uint32, f *flight) (selection, error) {
+	if err := c.prepare(ctx); err != nil {
+		return selection{}, err
+	}
+	if inner := f.data; inner != nil {
+		f.data = func(num uint32, name string, s *scanner) error {
+			if sel, ok := c.selected(); !ok || sel.validity != validity {
+				return nil
+			}
+			return inner(num, name, s)
+		}
+	}
+	sel, err := m.refresh(ctx, c, f)
+	if err == nil && sel.validity != validity {
+		err = m.errStale(op)
+	}
+	return sel, err
+}
+
+// opens reports whether a question that failed did so before it came to the messages: its SELECT was not answered with OK, or
+// every answer is there and what they tell of the mailbox does not do.
+func (f *flight) opens() bool {
+	n := len(f.cmds)
+	return n > 1 && !f.cmds[0].ok() || f.cmds[n-1].st != nil
+}
+
+// answered returns what the server said when it did not answer a question with OK. Some servers refuse to look for messages in an empty mailbox.
+func (sel selection) answered(com *command) error {
+	if sel.atSelect == 0 && com.st != nil {
+		return nil
+	}
+	return com.refused()
+}
+
+// oneValidity returns the UIDs of ids that all have one UIDVALIDITY, or ErrStale.
+func (m *mailbox) oneValidity(op string, ids []merge.ID) (validity uint32, want []uint32, err error) {
+	if len(ids) == 0 {
+		return 0, nil, nil
+	}
+	validity, _, _ = parseID(ids[0])
+	want, stale := uids(ids, validity)
+	if len(stale) > 0 {
+		return 0, nil, m.errStale(op)
+	}
+	return validity, want, nil
 }
 
 // keepable returns the flags that the mailbox keeps for good (RFC 3501, section 7.1: without PERMANENTFLAGS, all).

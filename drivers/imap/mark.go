@@ -11,30 +11,19 @@ import (
 // identityFields is merge's list for a FETCH command.
 var identityFields = strings.ToUpper(strings.Join(merge.IdentityFields(), " "))
 
-// Mark returns UIDVALIDITY and UIDNEXT.
+// Mark returns UIDVALIDITY and UIDNEXT as a SELECT tells them: STATUS of a selected mailbox may be old, and the append that follows needs the
+// mailbox selected anyway.
 func (m *mailbox) Mark(ctx context.Context) (drivers.Mark, error) {
 	var mark drivers.Mark
 	err := m.st.read(ctx, "look at", m.name, func(c *conn) error {
 		if err := c.prepare(ctx); err != nil {
 			return err
 		}
-		if sel, ok := c.selected(); ok && sel.box == m.name {
-			// A STATUS of the selected mailbox may be old.
-			sel, err := m.refresh(ctx, c, newFlight())
-			if err == nil {
-				mark = makeMark(sel.validity, sel.next)
-			}
-			return err
+		sel, err := m.refresh(ctx, c, newFlight())
+		if err == nil {
+			mark = makeMark(sel.validity, sel.next)
 		}
-		st, err := c.status(ctx, m.name, m.raw, "UIDVALIDITY UIDNEXT")
-		if err != nil {
-			return err
-		}
-		if st.validity == 0 || st.next == 0 {
-			return errNoStatus
-		}
-		mark = makeMark(st.validity, st.next)
-		return nil
+		return err
 	})
 	return mark, err
 }
@@ -57,8 +46,17 @@ func (m *mailbox) Since(ctx context.Context, mark drivers.Mark, yield func(drive
 			return nil
 		}
 		// n:* always means the last message, too, even one below n.
-		return m.describe(ctx, c, sel.validity, newRange(next), func(u uint32) bool { return u >= next }, yield)
+		return m.describeFrom(ctx, c, sel.validity, next, yield)
 	})
+}
+
+// describeFrom yields the descriptions of all messages from a UID on.
+func (m *mailbox) describeFrom(ctx context.Context, c *conn, validity, first uint32, yield func(drivers.Description) error) error {
+	f, com := c.describe(validity, newRange(first), func(u uint32) bool { return u >= first }, yield)
+	if err := c.fly(ctx, f); err != nil {
+		return err
+	}
+	return com.refused()
 }
 
 // newRange returns the set of everything from a UID on.

@@ -22,6 +22,8 @@ func (m *mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 		return res, err
 	}
 	defer m.st.pool.give(c)
+	defer m.st.opened.forget(m.name)
+	defer m.st.opened.forget(to)
 	sel, err := m.ensure(ctx, c)
 	if err != nil {
 		return res, classify(op, m.name, drivers.ReachMailbox, err)

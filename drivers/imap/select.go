@@ -155,6 +155,21 @@ func (c *conn) whyRefused(ctx context.Context, raw string, refused error) error 
 
 // find lists just this name. It returns nil when there is nothing of this name.
 func (c *conn) find(ctx context.Context, raw string) (*listed, error) {
+	f := c.findCommand(raw)
+	if err := c.fly(ctx, f.flight); err != nil {
+		return nil, err
+	}
+	return *f.found, f.cmds[0].refused()
+}
+
+// finding is a flight with a LIST of just one name.
+type finding struct {
+	*flight
+	found **listed // nil: there is nothing of this name
+}
+
+// findCommand returns the flight of find.
+func (c *conn) findCommand(raw string) finding {
 	var found *listed
 	com := &command{}
 	com.text(`LIST "" `)
@@ -170,8 +185,5 @@ func (c *conn) find(ctx context.Context, raw string) (*listed, error) {
 		}
 		return err
 	}
-	if err := c.fly(ctx, f); err != nil {
-		return nil, err
-	}
-	return found, com.refused()
+	return finding{f, &found}
 }

@@ -17,6 +17,7 @@ type Store struct {
 	in, out atomic.Int64
 	trips   atomic.Int64
 	pool    pool
+	opened  opened
 
 	mu       sync.Mutex
 	caps     capSet   // as of the latest login

@@ -2,6 +2,7 @@ package imap_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -203,6 +204,167 @@ func TestDisable(t *testing.T) {
 				t.Errorf("%d messages moved", len(all))
 			}
 		})
+	}
+}
+
+// TestSyncCosts counts the round trips of what a first sync does with each of several new mailboxes, one phase for all mailboxes after the other, on one
+// connection: as it is, most of the time goes into waiting for a server that is far away.
+func TestSyncCosts(t *testing.T) {
+	for _, r := range harness.Rungs {
+		t.Run(r.String(), func(t *testing.T) {
+			ctx := context.Background()
+			d := harness.StartDovecot(t, harness.Options{Rung: r})
+			o := options(t, d.Addr(), "u")
+			o.Connections = 1
+			st := open(t, o)
+			if _, err := st.List(ctx, nil); err != nil {
+				t.Fatal(err)
+			}
+			names := []string{"a", "b/c", "d"}
+			cursors := map[string]drivers.Cursor{}
+			ids := map[string][]merge.ID{}
+			each := func(phase string, store *imap.Store, want int64, f func(name string, m drivers.Mailbox)) {
+				t.Helper()
+				before := store.Stats().RoundTrips
+				for _, name := range names {
+					m, err := store.Open(ctx, name)
+					if err != nil {
+						t.Fatalf("%s: %v", phase, err)
+					}
+					f(name, m)
+				}
+				if n := store.Stats().RoundTrips - before; n != want*int64(len(names)) {
+					t.Errorf("%s: %d round trips for %d mailboxes, want %d each", phase, n, len(names), want)
+				}
+			}
+			before := st.Stats().RoundTrips
+			for _, name := range names {
+				if err := st.Create(ctx, name); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := st.Stats().RoundTrips - before; n != int64(len(names)) {
+				t.Errorf("create: %d round trips for %d mailboxes", n, len(names))
+			}
+			each("first look", st, 1, func(name string, m drivers.Mailbox) {
+				if got, _ := observe(t, m, "", drivers.Delta); len(got) != 0 {
+					t.Errorf("%d messages in a new mailbox", len(got))
+				}
+			})
+			each("push", st, pushCosts[r], func(name string, m drivers.Mailbox) {
+				mark, err := m.Mark(ctx)
+				if err != nil || mark == "" {
+					t.Fatal(err)
+				}
+				ids[name] = appendAll(t, m, letters(0, 3))
+			})
+			each("second look", st, 1, func(name string, m drivers.Mailbox) {
+				if n := m.Status().Messages; n != 3 {
+					t.Errorf("opening %q tells %d messages", name, n)
+				}
+				got, obs := observe(t, m, "", drivers.Delta)
+				if len(got) != 3 {
+					t.Errorf("%d messages", len(got))
+				}
+				cursors[name] = obs.Cursor
+			})
+			pull := open(t, o)
+			if _, err := pull.List(ctx, nil); err != nil {
+				t.Fatal(err)
+			}
+			each("open", pull, 1, func(string, drivers.Mailbox) {})
+			each("list", pull, 1, func(name string, m drivers.Mailbox) {
+				if got, _ := observe(t, m, "", drivers.Delta); len(got) != 3 {
+					t.Errorf("%d messages", len(got))
+				}
+			})
+			each("fetch", pull, 1, func(name string, m drivers.Mailbox) {
+				n := 0
+				err := m.Fetch(ctx, ids[name], func(f drivers.Fetched) error { n++; return errors.Join(f.Err, f.Content.Close()) })
+				if err != nil || n != 3 {
+					t.Errorf("%d messages fetched: %v", n, err)
+				}
+			})
+			each("look", pull, 1, func(name string, m drivers.Mailbox) {
+				n := 0
+				if err := m.Look(ctx, ids[name], func(e drivers.Entry) error { n++; return nil }); err != nil || n != 3 {
+					t.Errorf("%d messages looked at: %v", n, err)
+				}
+			})
+			each("describe", pull, 1, func(name string, m drivers.Mailbox) {
+				n := 0
+				if err := m.Describe(ctx, ids[name], func(drivers.Description) error { n++; return nil }); err != nil || n != 3 {
+					t.Errorf("%d messages described: %v", n, err)
+				}
+			})
+		})
+	}
+}
+
+// pushCosts are the round trips of a mark and an append of three messages: without LITERAL+ each message waits for leave, and without
+// UIDPLUS the ids must be found out.
+var pushCosts = map[harness.Rung]int64{harness.Full: 2, harness.Condstore: 1 + 3*2, harness.Plain: 1 + 1 + 3*2 + 2}
+
+// TestOpenAgain wants an opening from memory to notice what this store did itself, and every question to notice what others did.
+func TestOpenAgain(t *testing.T) {
+	d := harness.StartDovecot(t, harness.Options{})
+	ctx := context.Background()
+	st := open(t, options(t, d.Addr(), "u"))
+	for _, name := range []string{"own", "others", "old", "replaced"} {
+		if err := st.Create(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+		appendAll(t, openBox(t, st, name), letters(0, 1))
+	}
+	if err := st.Delete(ctx, "own"); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Rename(ctx, "old", "new"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"own", "old"} {
+		if _, err := st.Open(ctx, name); !errors.Is(err, drivers.ErrNoMailbox) {
+			t.Errorf("open %q: %v", name, err)
+		}
+	}
+	ids, _ := observe(t, openBox(t, st, "replaced"), "", drivers.Full)
+	other := open(t, options(t, d.Addr(), "u"))
+	for _, name := range []string{"others", "replaced"} {
+		if err := other.Delete(ctx, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := other.Create(ctx, "replaced"); err != nil {
+		t.Fatal(err)
+	}
+	nothing := func(drivers.Entry) error { return nil }
+	if m, err := st.Open(ctx, "others"); err == nil {
+		if _, err := m.Changes(ctx, "", drivers.Full, nothing); !errors.Is(err, drivers.ErrNoMailbox) {
+			t.Errorf("changes of a mailbox that others deleted: %v", err)
+		}
+	} else if !errors.Is(err, drivers.ErrNoMailbox) {
+		t.Error(err)
+	}
+	if _, err := st.Open(ctx, "others"); !errors.Is(err, drivers.ErrNoMailbox) {
+		t.Errorf("open again: %v", err)
+	}
+	m := openBox(t, st, "replaced")
+	for id := range ids {
+		one := []merge.ID{id}
+		fetched := func(f drivers.Fetched) error { return errors.New("a message of the mailbox that was replaced") }
+		if err := m.Fetch(ctx, one, fetched); !errors.Is(err, drivers.ErrStale) {
+			t.Errorf("fetch: %v", err)
+		}
+		if err := m.Look(ctx, one, nothing); !errors.Is(err, drivers.ErrStale) {
+			t.Errorf("look: %v", err)
+		}
+		if err := m.Describe(ctx, one, func(drivers.Description) error { return nil }); !errors.Is(err, drivers.ErrStale) {
+			t.Errorf("describe: %v", err)
+		}
+	}
+	infos, err := st.List(ctx, nil)
+	if err != nil || len(infos) != 3 {
+		t.Errorf("%d mailboxes, %v", len(infos), err)
 	}
 }
 
