@@ -76,6 +76,9 @@ func (m *mailbox) fetchOnce(ctx context.Context, c *conn, validity uint32, set u
 		if err != nil {
 			return err
 		}
+		if !it.sunk {
+			discard() // a literal that came before, in something else
+		}
 		if !it.hasBody || it.uid == 0 || got[it.uid] || !set.contains(it.uid) {
 			discard()
 			return nil

@@ -17,6 +17,7 @@ type item struct {
 	header   []byte // identity fields; valid until the handler returns
 	hasHead  bool
 	hasBody  bool
+	sunk     bool   // the body went to the flight's sink
 	body     []byte // a body that came as a quoted string; nil for a literal, which went to the flight's sink, and for NIL
 }
 
@@ -54,6 +55,7 @@ func (c *conn) parseFetch(s *scanner) (item, error) {
 				it.date = parseDate(v)
 			}
 		case equalFold(name, "BODY[]") || equalFold(name, "RFC822"):
+			it.sunk = s.peek() == literalMark && len(s.lits) > 0 && s.lits[0] == nil
 			it.body, _, err = s.astring()
 			it.hasBody = true
 		case len(name) > 18 && equalFold(name[:18], "BODY[HEADER.FIELDS"):
