@@ -32,7 +32,6 @@ type fuzz struct {
 	all   []*owned
 	next  int
 	trace []string
-	midOK bool
 }
 
 var fuzzBoxes = []string{"INBOX", "A", "B"}

@@ -62,7 +62,6 @@ type flight struct {
 	left   int
 	count  int
 	tagLen int
-	early  bool // a synchronising command was answered instead of continued
 }
 
 func newFlight(cmds ...*command) *flight { return &flight{cmds: cmds} }
@@ -245,7 +244,7 @@ func (c *conn) pump(f *flight, i int, parts []part) error {
 	for {
 		// go-imap has sent the line end of the first header; the others are sent here.
 		err := c.pumpCommand(f, f.cmds[i], parts, out, skipHeader)
-		if err == errRefused {
+		if errors.Is(err, errRefused) {
 			// Nothing more of this command is sent: the server has answered it and expects the next one.
 			err = nil
 		} else if err == nil {

@@ -112,8 +112,8 @@ func (f *flight) opens() bool {
 }
 
 // answered returns what the server said when it did not answer a question with OK. Some servers refuse to look for messages in an empty mailbox.
-func (sel selection) answered(com *command) error {
-	if sel.atSelect == 0 && com.st != nil {
+func (s selection) answered(com *command) error {
+	if s.atSelect == 0 && com.st != nil {
 		return nil
 	}
 	return com.refused()

@@ -128,7 +128,7 @@ func (w *wire) fail(err error) error {
 	if w.err == nil {
 		var ne net.Error
 		switch {
-		case err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			err = errServerClosed
 			if w.bye != "" {
 				err = fmt.Errorf("%w: %s", errServerClosed, w.bye)
@@ -182,9 +182,9 @@ func (w *wire) next() error {
 // line reads up to LF and returns the line without its end. It is valid until the next read.
 func (w *wire) line() ([]byte, error) {
 	b, err := w.br.ReadSlice('\n')
-	if err == bufio.ErrBufferFull {
+	if errors.Is(err, bufio.ErrBufferFull) {
 		long := append([]byte(nil), b...)
-		for err == bufio.ErrBufferFull {
+		for errors.Is(err, bufio.ErrBufferFull) {
 			b, err = w.br.ReadSlice('\n')
 			if len(long)+len(b) > maxLine {
 				return nil, malformed("line of more than %d bytes", maxLine)
