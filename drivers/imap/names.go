@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"driftless/drivers"
 )
 
 const inbox = "INBOX"
@@ -47,7 +49,7 @@ func (n *names) toServer(local string) (string, error) {
 		}
 		levels[i] = escapeLevel(l, n.delim)
 	}
-	raw := encodeUTF7(strings.Join(levels, string(n.separator())))
+	raw := drivers.EncodeUTF7(strings.Join(levels, string(n.separator())))
 	if n.prefix != "" && !n.isInboxTree(raw) {
 		raw = n.prefix + raw
 	}
@@ -72,6 +74,14 @@ func (n *names) separator() byte {
 	return n.delim
 }
 
+// decodeName returns what a server's name says in UTF-8. It is false for a name that is not canonical modified UTF-7.
+func decodeName(raw string) (string, bool) {
+	if name, ok := drivers.DecodeUTF7(raw); ok {
+		return name, true
+	}
+	return raw, drivers.EncodeUTF7(raw) == raw
+}
+
 // toLocal returns the local form of a server's name.
 func (n *names) toLocal(raw string) string {
 	if strings.EqualFold(raw, inbox) {
@@ -81,7 +91,7 @@ func (n *names) toLocal(raw string) string {
 	if n.prefix != "" && len(name) > len(n.prefix) && foldedPrefix(name, n.prefix, n.delim) {
 		name = name[len(n.prefix):]
 	}
-	decoded, ok := decodeUTF7(name)
+	decoded, ok := decodeName(name)
 	if ok {
 		levels := []string{decoded}
 		if n.delim != 0 {

@@ -247,21 +247,6 @@ func TestEscapes(t *testing.T) {
 	}
 }
 
-func FuzzUTF7(f *testing.F) {
-	for _, s := range []string{"", "a&b", "ä", "日本語", "😀", "&AOQ-", "&-", "&", "&AOQ", "&2D3cAA-"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		if d, ok := decodeUTF7(s); ok && encodeUTF7(d) != s {
-			t.Errorf("%q is decoded to %q, which is encoded to %q", s, d, encodeUTF7(d))
-		}
-		valid := strings.ToValidUTF8(s, "?")
-		if d, ok := decodeUTF7(encodeUTF7(valid)); !ok || d != valid {
-			t.Errorf("%q is encoded to %q, which is decoded to %q, %v", valid, encodeUTF7(valid), d, ok)
-		}
-	})
-}
-
 func FuzzCRLF(f *testing.F) {
 	for _, s := range []string{"", "a\nb", "a\r\nb\n", "\n", "\r", "\r\n\r", "a\r\rb\n\n", strings.Repeat("x", 70000) + "\n"} {
 		f.Add([]byte(s))

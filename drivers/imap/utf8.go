@@ -1,6 +1,10 @@
 package imap
 
-import "unicode/utf8"
+import (
+	"unicode/utf8"
+
+	"driftless/drivers"
+)
 
 // With UTF8=ACCEPT (RFC 6855) the same mailbox name looks different on the wire: UTF-8 instead of modified UTF-7. That is translated where a
 // connection reads and writes, so that everything else knows one form of a name, whatever each connection could enable.
@@ -18,7 +22,7 @@ func fromUTF8(name string) string {
 	if !utf8.ValidString(name) {
 		return name
 	}
-	return encodeUTF7(name)
+	return drivers.EncodeUTF7(name)
 }
 
 // wireName returns a mailbox name, given in modified UTF-7, in the form that the connection speaks, and whether it can be a quoted string. Those
@@ -27,7 +31,7 @@ func (c *conn) wireName(raw string) (name string, quoted bool) {
 	if !c.w.utf8.Load() {
 		return raw, quotable(raw)
 	}
-	if name, ok := decodeUTF7(raw); ok {
+	if name, ok := drivers.DecodeUTF7(raw); ok {
 		raw = name
 	}
 	for i := range len(raw) {

@@ -1,4 +1,4 @@
-package imap
+package drivers
 
 import (
 	"encoding/base64"
@@ -9,8 +9,9 @@ import (
 
 var mutf7 = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,").WithPadding(base64.NoPadding)
 
-// encodeUTF7 returns the modified UTF-7 form of a UTF-8 string (RFC 3501, section 5.1.3).
-func encodeUTF7(s string) string {
+// EncodeUTF7 returns the modified UTF-7 form of a UTF-8 string, as mailbox names have it on the wire (RFC 3501, section 5.1.3). A name of printable ASCII
+// without "&" is its own form.
+func EncodeUTF7(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -40,8 +41,12 @@ func encodeUTF7(s string) string {
 	return b.String()
 }
 
-// decodeUTF7 decodes modified UTF-7. ok is false unless the name is in the one canonical form, so that encodeUTF7 gives it back.
-func decodeUTF7(s string) (string, bool) {
+// DecodeUTF7 returns the name that s is the modified UTF-7 form of (RFC 3501, section 5.1.3). It is false for a name without an encoded part, which means
+// itself, and for one that is not in the one canonical form, so that EncodeUTF7 gives back what was decoded.
+func DecodeUTF7(s string) (string, bool) {
+	if strings.IndexByte(s, '&') < 0 {
+		return "", false
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		if s[i] != '&' {
@@ -69,5 +74,8 @@ func decodeUTF7(s string) (string, bool) {
 		b.WriteString(string(utf16.Decode(units)))
 	}
 	out := b.String()
-	return out, utf8.ValidString(out) && encodeUTF7(out) == s
+	if !utf8.ValidString(out) || EncodeUTF7(out) != s {
+		return "", false
+	}
+	return out, true
 }
