@@ -147,10 +147,14 @@ func (p *parser) failKey(v value, format string, args ...any) {
 }
 
 func (p *parser) failAt(offset int, key, format string, args ...any) {
-	before := p.doc[:offset]
-	line := 1 + bytes.Count(before, []byte("\n"))
-	column := offset - bytes.LastIndexByte(before, '\n')
+	line, column := p.position(offset)
 	p.errs = append(p.errs, &Error{p.file, line, column, key, fmt.Sprintf(format, args...)})
+}
+
+// position returns the line and column of a byte offset, both from 1.
+func (p *parser) position(offset int) (line, column int) {
+	before := p.doc[:offset]
+	return 1 + bytes.Count(before, []byte("\n")), offset - bytes.LastIndexByte(before, '\n')
 }
 
 // dotted returns a path as TOML writes it.

@@ -22,16 +22,7 @@ func (p *parser) config(c *Config, v value) {
 	if _, said := v.any.(map[string]any)["socket"]; !said {
 		c.Socket = defaultSocket(p.env, c.StateDir)
 	}
-	for _, a := range c.Accounts {
-		for _, side := range merge.Sides {
-			m := a.Store[side].Maildir
-			if m != nil && m.Path != "" && c.StateDir != "" && within(c.StateDir, m.Path) {
-				at := p.child(value{}, "accounts", nil)
-				at = p.child(p.child(p.child(at, a.Name, nil), side.String(), nil), "path", nil)
-				p.fail(at, "state_dir %s lies in this Maildir", c.StateDir)
-			}
-		}
-	}
+	p.localPlaces(c)
 }
 
 // accounts reads all accounts in the order of the file.
@@ -74,22 +65,18 @@ func (p *parser) account(name string, v value) Account {
 		Guard: Guard{Percent: 25, AtLeast: 20, AtMost: 5000},
 	}
 	p.table(v, accountFields(&a))
-	p.samePlace(a, v)
+	p.sameUser(a, v)
 	return a
 }
 
-// samePlace refuses two sides that are one store, or of which one lies in the other.
-func (p *parser) samePlace(a Account, v value) {
-	l, r := a.Store[merge.Left], a.Store[merge.Right]
-	switch {
-	case l.Maildir != nil && r.Maildir != nil && l.Maildir.Path != "" && r.Maildir.Path != "":
-		if within(l.Maildir.Path, r.Maildir.Path) || within(r.Maildir.Path, l.Maildir.Path) {
-			p.failKey(v, "left (%s) and right (%s) are the same place or one lies in the other", l.Maildir.Path, r.Maildir.Path)
-		}
-	case l.IMAP != nil && r.IMAP != nil && l.IMAP.Host != "":
-		if strings.EqualFold(l.IMAP.Host, r.IMAP.Host) && l.IMAP.Port == r.IMAP.Port && l.IMAP.User == r.IMAP.User {
-			p.failKey(v, "left and right are the same user on the same server")
-		}
+// sameUser refuses two sides that are one store on a server.
+func (p *parser) sameUser(a Account, v value) {
+	l, r := a.Store[merge.Left].IMAP, a.Store[merge.Right].IMAP
+	if l == nil || r == nil || l.Host == "" {
+		return
+	}
+	if strings.EqualFold(l.Host, r.Host) && l.Port == r.Port && l.User == r.User {
+		p.failKey(v, "left and right are the same user on the same server")
 	}
 }
 
@@ -185,12 +172,17 @@ func (p *parser) globs(a *Account, v value) {
 		return
 	}
 	var patterns []string
+	wrong := false
 	for _, e := range elems {
 		if _, err := parseGlob(e.any.(string)); err != nil {
 			p.fail(e, "%q: %v", e.any, err)
-			return
+			wrong = true
+			continue
 		}
 		patterns = append(patterns, e.any.(string))
+	}
+	if wrong {
+		return
 	}
 	g, err := ParseGlobs(patterns...)
 	if err != nil {

@@ -48,16 +48,17 @@ func (p *parser) texts(v value) ([]value, bool) {
 		return nil, false
 	}
 	var out []value
+	wrong := false
 	for i, e := range list {
 		one := p.child(v, strconv.Itoa(i), e)
 		one.path = v.path // the list's name says more than a number behind a dot
 		if _, isText := e.(string); !isText {
 			p.fail(one, "must be a list of strings; element %d is %s", i+1, kindOf(e))
-			return nil, false
+			wrong = true
 		}
 		out = append(out, one)
 	}
-	return out, true
+	return out, !wrong
 }
 
 // whole reads an integer in a range.

@@ -2,6 +2,8 @@ package config
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -168,7 +170,11 @@ func TestWrongFiles(t *testing.T) {
 		{"[accounts.a]\n" + store + "[accounts.A]\n" + store, `f.toml:4:11: accounts.A: differs from the account "a" in case only`},
 		{"[accounts.a]\nleft = 1\nright = 'x'", "f.toml:2:8: accounts.a.left: must be a table, not an integer\nf.toml:3:9: accounts.a.right: must be a table, not a string"},
 		{"[accounts.a]\n", "f.toml:1:11: accounts.a: the key \"left\" is missing\nf.toml:1:11: accounts.a: the key \"right\" is missing"},
-		{"[accounts.a]\nleft = { driver = 'maildir', path = '/m' }\nright = { driver = 'maildir', path = '/m/sub' }", `f.toml:1:11: accounts.a: left (/m) and right (/m/sub) are the same place or one lies in the other`},
+		{"[accounts.a]\nleft = { driver = 'maildir', path = '/m' }\nright = { driver = 'maildir', path = '/m/sub' }", `f.toml:3:38: accounts.a.right.path: /m/sub lies in /m (accounts.a.left.path, 2:37); each store needs a place of its own`},
+		{"[accounts.a]\n" + store + "[accounts.b]\nleft = { driver = 'maildir', path = '/x/..//l/' }\nright = { driver = 'maildir', path = '/b' }", `f.toml:5:37: accounts.b.left.path: /l is the same place as /l (accounts.a.left.path, 2:37); each store needs a place of its own`},
+		{"[accounts.a]\nleft = { driver = 'maildir', path = '/m/x' }\nright = { " + server + " }\n[accounts.b]\nleft = { " + server + " }\nright = { driver = 'maildir', path = '/m' }", `f.toml:6:38: accounts.b.right.path: /m contains /m/x (accounts.a.left.path, 2:37); each store needs a place of its own`},
+		{"[accounts.a]\n" + store + "mailboxes = ['', 1, '!', 2]", "f.toml:4:18: accounts.a.mailboxes: must be a list of strings; element 2 is an integer\nf.toml:4:26: accounts.a.mailboxes: must be a list of strings; element 4 is an integer"},
+		{"[accounts.a]\n" + store + "mailboxes = ['', '!']", "f.toml:4:14: accounts.a.mailboxes: \"\": empty pattern\nf.toml:4:18: accounts.a.mailboxes: \"!\": empty pattern"},
 		{"[accounts.a]\nleft = { " + server + " }\nright = { " + server + ", port = 993 }", `f.toml:1:11: accounts.a: left and right are the same user on the same server`},
 		{"a = 1\na = 2\n", `f.toml:2:1: not valid TOML: key a is already defined`},
 		{"[accounts.a]\n" + store + "new = 'none'\nflgs = 1\n\ninterval = 5", "f.toml:4:7: accounts.a.new: not supported yet: this version always propagates to \"both\" sides\nf.toml:5:1: accounts.a.flgs: unknown key; did you mean \"flags\"?\nf.toml:7:12: accounts.a.interval: must be a string, not an integer"},
@@ -187,6 +193,28 @@ func TestWrongFiles(t *testing.T) {
 		if !errors.As(err, &one) || one.File != "f.toml" {
 			t.Errorf("%q: the single errors cannot be reached", r.doc)
 		}
+	}
+}
+
+// TestPlacesBehindLinks has two stores whose paths differ, but not the place.
+func TestPlacesBehindLinks(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Symlink(dir, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	parse := func(state, left, right string) error {
+		doc := "state_dir = '" + state + "'\n[accounts.a]\nleft = { driver = 'maildir', path = 'link/" + left + "' }\nright = { driver = 'maildir', path = '" + right + "' }\n"
+		_, err := Parse(filepath.Join(dir, "f.toml"), []byte(doc), testEnv())
+		return err
+	}
+	if err := parse("s", "new/box", "new"); err == nil || !strings.Contains(err.Error(), "accounts.a.right.path: "+dir+"/new contains "+dir+"/link/new/box (accounts.a.left.path, 3:37)") {
+		t.Errorf("a store in a store through a link: %v", err)
+	}
+	if err := parse("m/s", "m", "n"); err == nil || !strings.Contains(err.Error(), "accounts.a.left.path: state_dir "+dir+"/m/s lies in this Maildir") {
+		t.Errorf("a state directory in a store through a link: %v", err)
+	}
+	if err := parse("s", "m", "m2"); err != nil {
+		t.Errorf("neighbours refused: %v", err)
 	}
 }
 
