@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"driftless/drivers"
@@ -272,7 +273,7 @@ func (k controller) writable() bool {
 	if !k.target.Status().ReadOnly {
 		return true
 	}
-	k.refused("change", "", fmt.Errorf("mailbox %q: %w", k.b.names[k.side], drivers.ErrReadOnly))
+	k.refused("change", "", fmt.Errorf("mailbox %q of %s: %w: there is no permission to change it", k.b.names[k.side], k.c.stores[k.side].Info().Address, drivers.ErrReadOnly))
 	return false
 }
 
@@ -311,6 +312,7 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 	if effectErr != nil {
 		return fmt.Errorf("%s on the %s: %w", kind, k.side, effectErr)
 	}
+	k.c.acc.Log.Info(kind.String(), zap.String("mailbox", k.b.name()), zap.Stringer("on", k.side), zap.Int("done", done), zap.Int("of", len(results)))
 	return nil
 }
 

@@ -283,7 +283,7 @@ func (c *cycle) openLogs() error {
 	}
 	logs, err := logstate.Open(c.stop, c.acc.Dir, opt)
 	if err != nil {
-		return fmt.Errorf("open logs of account %s: %w", c.acc.Name, err)
+		return fmt.Errorf("account %s: %w", c.acc.Name, err)
 	}
 	c.logs, c.states, c.began = logs, logs, c.acc.Now()
 	for _, r := range logs.Repairs() {

@@ -162,7 +162,7 @@ func (c *cycle) list(ctx context.Context, summaries []logstate.Summary) (lists [
 			}
 			var err error
 			if lists[side], err = c.stores[side].List(ctx, seen); err != nil {
-				return fmt.Errorf("%s store: list mailboxes: %w", side, err)
+				return fmt.Errorf("%s store: %w", side, err)
 			}
 			return nil
 		})
@@ -227,6 +227,7 @@ func (c *cycle) rows(lists [2][]drivers.MailboxInfo, summaries []logstate.Summar
 			r.summary = s
 		}
 	}
+	c.refuseTwins(byLeft)
 	out := make([]*row, 0, len(byLeft))
 	for _, name := range slices.Sorted(maps.Keys(byLeft)) {
 		if r := byLeft[name]; r.exists(merge.Left) || r.exists(merge.Right) {
@@ -234,6 +235,31 @@ func (c *cycle) rows(lists [2][]drivers.MailboxInfo, summaries []logstate.Summar
 		}
 	}
 	return out
+}
+
+// refuseTwins takes out mailboxes that are one and the same, but under the name that IMAP gives it on the wire: mbsync keeps such names on disk. Syncing them
+// would double every message and make a second mailbox on both sides.
+func (c *cycle) refuseTwins(byLeft map[string]*row) {
+	for _, name := range slices.Sorted(maps.Keys(byLeft)) {
+		r := byLeft[name]
+		plain, encoded := drivers.DecodeUTF7(name)
+		twin := byLeft[plain]
+		if !encoded || plain == name || twin == nil || r.summary != nil {
+			continue
+		}
+		for _, side := range merge.Sides {
+			if !r.exists(side) || r.exists(side.Other()) || !twin.exists(side.Other()) {
+				continue
+			}
+			c.rep.problem(Problem{Kind: ProblemError, Mailbox: name, Side: side, Text: fmt.Sprintf(
+				"mailbox %q on the %s is %q in modified UTF-7, as mbsync writes names, and the %s has %q: rename the one on the %s to %q (names are UTF-8 here), then sync again; nothing is done with either",
+				name, side, plain, side.Other(), plain, side, plain)})
+			delete(byLeft, name)
+			if !twin.exists(side) {
+				delete(byLeft, plain)
+			}
+		}
+	}
 }
 
 // admit makes a box of a row: it registers and creates what is missing. nil means that the mailbox is left alone.

@@ -8,6 +8,7 @@ import (
 	"hash/maphash"
 	"slices"
 
+	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"driftless/drivers"
@@ -181,6 +182,7 @@ func (c *cycle) compareSides(ctx context.Context, b *box, h handles) error {
 				return fmt.Errorf("compare the %s with the state: %w", side, err)
 			}
 			b.seen[side] = s
+			c.acc.Log.Debug("compared", zap.String("mailbox", b.name()), zap.Stringer("side", side), zap.Int("new", len(s.arrivals)), zap.Int("changed", len(s.changed)))
 			return nil
 		})
 	}
