@@ -49,11 +49,14 @@ func silent(code int) error {
 func exitCode(err error) int {
 	var e *exitError
 	var bad config.Errors
+	var none *unmatched
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &e):
 		return e.code
+	case errors.As(err, &none):
+		return exitOK // matches.code looks at all accounts together
 	case errors.As(err, &bad):
 		return exitUsage
 	case errors.Is(err, context.Canceled):

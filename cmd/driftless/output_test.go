@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -30,7 +32,7 @@ func TestReportLine(t *testing.T) {
 		{base, false, "3 mailboxes in sync: nothing to do (1.2s)"},
 		{with(func(r *engine.Report) { r.Copied = [2]int{5, 1}; r.Deleted[1] = 2; r.Mailboxes = 1 }), false, "1 mailbox in sync: on left 5 copied; on right 1 copied, 2 deleted (1.2s)"},
 		{with(func(r *engine.Report) { r.Moved[0], r.Flags[0], r.Created[0] = 1, 2, 3 }), false, "3 mailboxes in sync: on left 1 moved, 2 flagged, 3 created (mailboxes) (1.2s)"},
-		{with(func(r *engine.Report) { r.Held, r.Quarantined = 7, 1 }), false, "3 mailboxes in sync but for what is held: nothing to do; 7 held; 1 quarantined (1.2s)"},
+		{with(func(r *engine.Report) { r.Held, r.Quarantined = 7, 1 }), false, "3 mailboxes, all done but what is held or in conflict: nothing to do; 7 held; 1 quarantined (1.2s)"},
 		{with(func(r *engine.Report) { r.Errors = 1 }), false, "3 mailboxes, 1 error: nothing to do (1.2s)"},
 		{with(func(r *engine.Report) { r.Copied[1] = 1 }), true, "3 mailboxes compared, nothing written; a sync would do this: on right 1 copied (1.2s)"},
 	}
@@ -38,6 +40,57 @@ func TestReportLine(t *testing.T) {
 		if got := a.reportLine(r.r, r.dry); got != r.want {
 			t.Errorf("got  %s\nwant %s", got, r.want)
 		}
+	}
+}
+
+// TestNeverInSync: what was cut off, failed or is held must not be called in sync.
+func TestNeverInSync(t *testing.T) {
+	for _, c := range []struct {
+		r    engine.Report
+		err  error
+		want string
+	}{
+		{engine.Report{Mailboxes: 1, Copied: [2]int{4400, 33}, Flags: [2]int{0, 2}}, context.Canceled, "big: interrupted after 4433 copied, 2 flagged (0s)\n"},
+		{engine.Report{Mailboxes: 1}, context.Canceled, ""},
+		{engine.Report{Mailboxes: 1, Copied: [2]int{1, 0}}, errors.New("disk full"), "big: 1 mailbox, 1 error: on left 1 copied (0s)\n"},
+		{engine.Report{Mailboxes: 1, Errors: 2}, nil, "big: 1 mailbox, 2 errors: nothing to do (0s)\n"},
+		{engine.Report{Mailboxes: 1, Held: 2}, nil, "big: 1 mailbox, all done but what is held or in conflict: nothing to do; 2 held (0s)\n"},
+		{engine.Report{Mailboxes: 1, Conflicts: 2}, nil, "big: 1 mailbox, all done but what is held or in conflict: nothing to do; 2 in conflict (0s)\n"},
+	} {
+		var out bytes.Buffer
+		testApp(&out, io.Discard).newSyncOutput(syncFlags{}).account("big").done(c.r, c.err)
+		if out.String() != c.want {
+			t.Errorf("%+v, %v:\ngot  %q\nwant %q", c.r, c.err, out.String(), c.want)
+		}
+	}
+}
+
+func TestPlanForPeople(t *testing.T) {
+	var out bytes.Buffer
+	l := testApp(&out, io.Discard).newSyncOutput(syncFlags{dryRun: true}).account("a")
+	for i := range 190 {
+		l.event(engine.Event{Kind: engine.EventAction, Mailbox: "INBOX", Side: merge.Left, Action: "copy", Text: fmt.Sprint(i)})
+	}
+	for range 3 {
+		l.event(engine.Event{Kind: engine.EventAction, Mailbox: "INBOX", Side: merge.Right, Action: "flags"})
+	}
+	l.event(engine.Event{Kind: engine.EventAction, Mailbox: "Archive\x1b", Side: merge.Right, Action: "delete"})
+	l.event(engine.Event{Kind: engine.EventAction, Mailbox: "Archive\x1b", Side: merge.Right, Action: "create mailbox"})
+	l.done(engine.Report{Mailboxes: 2, Copied: [2]int{190, 0}}, nil)
+	want := "a: Archive?: create it on right, delete 1 on right\na: INBOX: copy 190 to left, 3 flag changes on right\n"
+	if !strings.HasPrefix(out.String(), want) || strings.Count(out.String(), "\n") != 3 {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
+
+func TestWaitingSaysHowLong(t *testing.T) {
+	var errs bytes.Buffer
+	l := testApp(io.Discard, &errs).newSyncOutput(syncFlags{}).account("a")
+	l.event(engine.Event{Kind: engine.EventWaiting, Text: "account a is locked by pid 7 since 12:00:00"})
+	l.event(engine.Event{Kind: engine.EventWaiting, Text: "waiting 5s for appends whose fate is unknown"})
+	want := "driftless: a: account a is locked by pid 7 since 12:00:00; waiting up to 30 s\ndriftless: a: waiting 5s for appends whose fate is unknown\n"
+	if errs.String() != want {
+		t.Errorf("got %q", errs.String())
 	}
 }
 

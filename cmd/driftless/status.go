@@ -20,9 +20,10 @@ func (a *app) statusCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "status [ACCOUNT...]",
-		Short: "Show what the logs know: mailboxes, messages, what is held",
-		Long: `Show what the logs know of the accounts: when they were last synced, the mailboxes with their messages, what is held or
-quarantined. Nothing is connected to and nothing is locked.`,
+		Short: "Show what the logs know: mailboxes, messages, last run",
+		Long: `Show what the logs know of the accounts: when they were last run (whether that run succeeded or not), the mailboxes with
+their messages, and how many messages are known to be on one side only, and why. What is held is not in the logs: sync --dry-run
+tells it. Nothing is connected to and nothing is locked.`,
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(_ *cobra.Command, args []string) error {
 			c, err := a.load()
@@ -62,7 +63,7 @@ type statusMailbox struct {
 type statusAccount struct {
 	Type      string         `json:"type"`
 	Account   string         `json:"account"`
-	LastSync  *time.Time     `json:"last_sync"` // null: never
+	LastSync  *time.Time     `json:"last_sync"` // the last run; null: never
 	Mailboxes int            `json:"mailboxes"`
 	Messages  perSide        `json:"messages"`
 	Halves    map[string]int `json:"halves,omitempty"`
@@ -132,7 +133,7 @@ func (a *app) printStatus(t statusAccount, boxes []statusMailbox, now time.Time)
 	if t.LastSync == nil {
 		head += "never synced"
 	} else {
-		head += fmt.Sprintf("last sync %s (%s)", t.LastSync.Local().Format(time.DateTime), since(now, *t.LastSync))
+		head += fmt.Sprintf("last run %s (%s)", t.LastSync.Local().Format(time.DateTime), since(now, *t.LastSync))
 	}
 	head += fmt.Sprintf("; %s, %s on the left, %d on the right", mailboxes(t.Mailboxes), messages(t.Messages.Left), t.Messages.Right)
 	a.print("%s\n", head)

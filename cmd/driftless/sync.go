@@ -32,12 +32,16 @@ func (a *app) syncCommand() *cobra.Command {
 		Long: `Make both sides of the accounts identical, once; all accounts when none is named.
 
 Without a terminal there is one line per account. Exit codes: 0 in sync, 1 some mailbox failed, 2 usage or configuration,
-3 something is held or in conflict, 4 interrupted. An account that another process works on is waited for, up to 30 s.`,
+3 something is held or in conflict, 4 interrupted. A dry run says per mailbox how much there is to do, with -v each action. An account that another process works on is waited for, up to 30 s.`,
 		Example: `  driftless sync
   driftless sync work --mailbox "Archive/*" --dry-run`,
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.sync(cmd.Context(), args, f)
+			only, err := mailboxFilter(cmd, f.mailbox)
+			if err != nil {
+				return err
+			}
+			return a.sync(cmd.Context(), args, f, only)
 		},
 	}
 	fl := cmd.Flags()
@@ -50,8 +54,8 @@ Without a terminal there is one line per account. Exit codes: 0 in sync, 1 some 
 }
 
 // mailboxFilter returns what --mailbox selects, nil for everything.
-func mailboxFilter(glob string) (func(string) bool, error) {
-	if glob == "" {
+func mailboxFilter(cmd *cobra.Command, glob string) (func(string) bool, error) {
+	if !cmd.Flags().Changed("mailbox") {
 		return nil, nil
 	}
 	g, err := config.ParseGlobs(glob)
@@ -61,11 +65,7 @@ func mailboxFilter(glob string) (func(string) bool, error) {
 	return g.Match, nil
 }
 
-func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
-	only, err := mailboxFilter(f.mailbox)
-	if err != nil {
-		return err
-	}
+func (a *app) sync(ctx context.Context, names []string, f syncFlags, only func(string) bool) error {
 	c, err := a.load()
 	if err != nil {
 		return err
@@ -74,6 +74,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 	if err != nil {
 		return err
 	}
+	matched := matches{glob: f.mailbox}
 	out := a.newSyncOutput(f)
 	defer out.close()
 	code, err := forAccounts(ctx, a, accounts, func(ctx context.Context, acc config.Account) int {
@@ -84,13 +85,16 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags) error {
 		if ctx.Err() != nil && err == nil {
 			err = ctx.Err()
 		}
+		if err == nil && report.Errors == 0 {
+			err = matched.check(acc, report.Mailboxes)
+		}
 		line.done(report, err)
 		return cycleCode(report, err)
 	})
 	if err != nil {
 		return err
 	}
-	return silent(code)
+	return silent(matched.code(code))
 }
 
 // forAccounts runs f for several accounts at the same time and returns the worst code. A panic in f is an error of its account.

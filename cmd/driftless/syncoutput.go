@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -35,6 +36,7 @@ type accountOutput struct {
 	out  *syncOutput
 	name string
 	bar  *bar
+	plan plan
 }
 
 func (o *syncOutput) account(name string) *accountOutput {
@@ -68,7 +70,10 @@ func (l *accountOutput) event(e engine.Event) {
 		switch {
 		case f.json:
 			a.object(eventObject{Type: "action", Account: l.name, Mailbox: e.Mailbox, Side: e.Side.String(), Action: e.Action, Text: clean(e.Text)})
-		case f.dryRun && !a.quiet:
+		case !f.dryRun || a.quiet:
+		case a.verbose == 0:
+			l.plan.add(e)
+		default:
 			text := e.Text
 			if text == "" {
 				text = e.Action
@@ -78,7 +83,11 @@ func (l *accountOutput) event(e engine.Event) {
 	case engine.EventRepair:
 		l.tell("repair", e.Text)
 	case engine.EventWaiting:
-		l.tell("waiting", e.Text)
+		text := e.Text
+		if !f.json && !strings.HasPrefix(text, "waiting") {
+			text += "; waiting up to 30 s" // the lock of the account: the default of logstate.Options.Wait
+		}
+		l.tell("waiting", text)
 	case engine.EventStage, engine.EventTotal, engine.EventProgress, engine.EventProblem: // bars; problems come with the report
 	}
 }
@@ -122,7 +131,8 @@ func (l *accountOutput) done(r engine.Report, err error) {
 	if l.bar != nil {
 		l.bar.done()
 	}
-	if err != nil && !interrupted(err) {
+	var none *unmatched
+	if err != nil && !interrupted(err) && !errors.As(err, &none) {
 		r.Errors++
 	}
 	if l.out.f.json {
@@ -143,9 +153,17 @@ func (l *accountOutput) done(r engine.Report, err error) {
 			a.say("%s: %s", l.name, clean(line))
 		}
 	}
-	if !a.quiet && (err == nil || r.Changed()) {
-		a.print("%s: %s\n", a.style(styleHead, l.name), a.reportLine(r, l.out.f.dryRun))
+	if a.quiet || err != nil && (l.out.f.dryRun || !r.Changed()) {
+		return
 	}
+	for _, line := range l.plan.lines() {
+		a.print("%s: %s\n", l.name, line)
+	}
+	if err != nil && interrupted(err) {
+		a.print("%s: %s\n", a.style(styleHead, l.name), a.interruptedLine(r))
+		return
+	}
+	a.print("%s: %s\n", a.style(styleHead, l.name), a.reportLine(r, l.out.f.dryRun))
 }
 
 func (l *accountOutput) problem(p engine.Problem) string {
@@ -182,6 +200,22 @@ func (l *accountOutput) doneJSON(r engine.Report, err error) {
 	})
 }
 
+// interruptedLine says in one line what was done until the user ended the cycle, on both sides together.
+func (a *app) interruptedLine(r engine.Report) string {
+	var did []string
+	for _, n := range []struct {
+		count [2]int
+		what  string
+	}{
+		{r.Copied, "copied"}, {r.Moved, "moved"}, {r.Flags, "flagged"}, {r.Deleted, "deleted"}, {r.Created, "created (mailboxes)"},
+	} {
+		if sum := n.count[0] + n.count[1]; sum > 0 {
+			did = append(did, fmt.Sprintf("%d %s", sum, n.what))
+		}
+	}
+	return fmt.Sprintf("%s after %s (%s)", a.style(styleMaybe, "interrupted"), strings.Join(did, ", "), took(r.Duration))
+}
+
 // reportLine says in one line what a cycle did, or would do.
 func (a *app) reportLine(r engine.Report, dryRun bool) string {
 	var parts []string
@@ -212,7 +246,7 @@ func (a *app) reportLine(r engine.Report, dryRun bool) string {
 	case r.Errors > 0:
 		verdict = a.style(styleBad, mailboxes(r.Mailboxes)+", "+plural(r.Errors, "error", "errors"))
 	case r.Held > 0 || r.Conflicts > 0:
-		verdict = a.style(styleMaybe, mailboxes(r.Mailboxes)+" in sync but for what is held")
+		verdict = a.style(styleMaybe, mailboxes(r.Mailboxes)+", all done but what is held or in conflict")
 	}
 	for _, n := range []struct {
 		count int

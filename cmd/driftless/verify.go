@@ -26,7 +26,11 @@ func (a *app) verifyCommand() *cobra.Command {
 Exit code 1 and a list when something differs. With --content the bodies are read and compared, too.`,
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.verify(cmd.Context(), args, f)
+			only, err := mailboxFilter(cmd, f.mailbox)
+			if err != nil {
+				return err
+			}
+			return a.verify(cmd.Context(), args, f, only)
 		},
 	}
 	cmd.Flags().BoolVar(&f.content, "content", false, "compare the bodies, too")
@@ -55,11 +59,7 @@ type verifySummary struct {
 	Error       string  `json:"error,omitempty"`
 }
 
-func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
-	only, err := mailboxFilter(f.mailbox)
-	if err != nil {
-		return err
-	}
+func (a *app) verify(ctx context.Context, names []string, f verifyFlags, only func(string) bool) error {
 	c, err := a.load()
 	if err != nil {
 		return err
@@ -68,11 +68,15 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	if err != nil {
 		return err
 	}
+	matched := matches{glob: f.mailbox}
 	var mu sync.Mutex // one account's lines at a time
 	code, err := forAccounts(ctx, a, accounts, func(ctx context.Context, acc config.Account) int {
 		r, err := engine.Verify(ctx, a.engineAccount(c, acc, true), engine.VerifyRequest{Mailbox: only, Content: f.content}, nil)
 		if ctx.Err() != nil && err == nil {
 			err = ctx.Err()
+		}
+		if err == nil && len(r.Differences) == 0 {
+			err = matched.check(acc, r.Mailboxes)
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -92,7 +96,7 @@ func (a *app) verify(ctx context.Context, names []string, f verifyFlags) error {
 	if err != nil {
 		return err
 	}
-	return silent(code)
+	return silent(matched.code(code))
 }
 
 func (a *app) verified(name string, r engine.VerifyReport, err error) {
