@@ -77,14 +77,17 @@ man: build ## write dist/driftless.1
 	@mkdir -p dist
 	bin/driftless man dist
 
-install: man ## install program, manual page and completions under PREFIX
+install: ## install program, manual page and completions under PREFIX; needs make build first
+	@test -x bin/driftless || { echo "there is no bin/driftless: run make build first" >&2; exit 1; }
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/share/man/man1' '$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
 		'$(DESTDIR)$(PREFIX)/share/zsh/site-functions' '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
 	install -m 755 bin/driftless '$(DESTDIR)$(PREFIX)/bin/driftless'
-	install -m 644 dist/driftless.1 '$(DESTDIR)$(PREFIX)/share/man/man1/driftless.1'
+	bin/driftless man '$(DESTDIR)$(PREFIX)/share/man/man1'
 	bin/driftless completion bash > '$(DESTDIR)$(PREFIX)/share/bash-completion/completions/driftless'
 	bin/driftless completion zsh > '$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_driftless'
 	bin/driftless completion fish > '$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/driftless.fish'
+	cd '$(DESTDIR)$(PREFIX)/share' && chmod 644 man/man1/driftless.1 bash-completion/completions/driftless \
+		zsh/site-functions/_driftless fish/vendor_completions.d/driftless.fish
 
 clean: ## remove what make made
 	rm -rf bin dist coverage.*

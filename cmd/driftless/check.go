@@ -20,8 +20,8 @@ func (a *app) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [ACCOUNT...]",
 		Short: "Check configuration, connection and login; show the pairs of mailboxes",
-		Long: `Check the configuration, connect to both stores of the accounts, log in, and show what the servers offer, what of that is
-used, and which mailboxes are paired. Nothing is written anywhere.`,
+		Long: `Check the configuration and that the state directory can be written, connect to both stores of the accounts, log in, and show
+what the servers offer, what of that is used, and which mailboxes are paired. Nothing is written anywhere.`,
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load()
@@ -36,6 +36,12 @@ used, and which mailboxes are paired. Nothing is written anywhere.`,
 				a.print("configuration %s is right\n", c.File)
 			}
 			code := exitOK
+			for _, dir := range stateDirs(c, accounts) {
+				if err := writable(dir); err != nil {
+					a.say("%v", err)
+					code = exitFailed
+				}
+			}
 			for _, acc := range accounts {
 				if err := a.check(cmd.Context(), c, acc, asJSON); err != nil {
 					if ctxErr := cmd.Context().Err(); ctxErr != nil {

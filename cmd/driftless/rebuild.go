@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (a *app) rebuildCommand() *cobra.Command {
 		Short: "Forget the state of an account; the next sync pairs by content",
 		Long: `Forget what the logs know of an account. Both stores stay as they are, and the next sync pairs their messages again by content:
 nothing is deleted by that, and what is on both sides is not copied. The old logs are set aside under a dated name, not removed.`,
-		Args:              cobra.ExactArgs(1),
+		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load()
@@ -29,6 +30,9 @@ nothing is deleted by that, and what is on both sides is not copied. The old log
 			}
 			if _, err := a.accounts(c, args); err != nil {
 				return err
+			}
+			if len(args) == 0 {
+				return usage(fmt.Errorf("name the account to rebuild: one of %s", strings.Join(accountNames(c), ", ")))
 			}
 			return a.rebuild(cmd.Context(), args[0], accountDir(c, args[0]), logstate.Options{NoWait: noWait})
 		},

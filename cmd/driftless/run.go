@@ -93,7 +93,13 @@ and remembers what it did in one append-only log per account.
 Begin with "driftless demo", which needs nothing, or write a configuration and run "driftless check".`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a.began = true
 			return cmd.Help()
@@ -120,8 +126,40 @@ Begin with "driftless demo", which needs nothing, or write a configuration and r
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Run, c.RunE = nil, help
+		case "completion":
+			// Without anything to run, the arguments would not be looked at.
+			c.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	a.mark(root)
 	return root
+}
+
+// unknownCommand is the error for a word that is no command, with what it was perhaps meant to be.
+func unknownCommand(cmd *cobra.Command, word string) error {
+	hint := ""
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		hint = fmt.Sprintf("; did you mean %q?", near[0])
+	}
+	return fmt.Errorf("unknown command %q%s", word, hint)
+}
+
+// help shows the help of a command; of one that there is not, it is a usage error.
+func help(cmd *cobra.Command, args []string) error {
+	root := cmd.Root()
+	found, rest, err := root.Find(args)
+	if err != nil {
+		return usage(err)
+	}
+	if len(rest) > 0 {
+		return usage(fmt.Errorf("%w\nsee: %s --help", unknownCommand(found, rest[0]), found.CommandPath()))
+	}
+	found.InitDefaultHelpFlag()
+	return found.Help()
 }
 
 // mark lets every command note that it has begun, when flags and arguments are all right.
@@ -180,11 +218,7 @@ func (a *app) accounts(c *config.Config, names []string) ([]config.Account, erro
 	for i, n := range names {
 		acc, ok := c.Account(n)
 		if !ok {
-			var all []string
-			for _, known := range c.Accounts {
-				all = append(all, known.Name)
-			}
-			return nil, usage(fmt.Errorf("there is no account %q; there is: %s", n, strings.Join(all, ", ")))
+			return nil, usage(fmt.Errorf("there is no account %q; there is: %s", n, strings.Join(accountNames(c), ", ")))
 		}
 		if !slices.Contains(names[:i], n) {
 			out = append(out, acc)
@@ -193,17 +227,22 @@ func (a *app) accounts(c *config.Config, names []string) ([]config.Account, erro
 	return out, nil
 }
 
+// accountNames returns the names of all accounts in the order of the file.
+func accountNames(c *config.Config) []string {
+	var out []string
+	for _, acc := range c.Accounts {
+		out = append(out, acc.Name)
+	}
+	return out
+}
+
 // completeAccounts offers account names to the shell.
 func (a *app) completeAccounts(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	c, err := config.Load(a.configFile, a.configEnv())
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}
-	var out []string
-	for _, acc := range c.Accounts {
-		out = append(out, acc.Name)
-	}
-	return out, cobra.ShellCompDirectiveNoFileComp
+	return accountNames(c), cobra.ShellCompDirectiveNoFileComp
 }
 
 // isTerminal reports whether w is a terminal that understands escape sequences.

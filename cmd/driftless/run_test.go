@@ -101,6 +101,21 @@ func TestHeldDeletionsAreExitCodeThree(t *testing.T) {
 	}
 }
 
+func TestStateDirectoryWithoutPermission(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may write anywhere")
+	}
+	h := newHome(t, twoMaildirs)
+	state := filepath.Join(h.dir, "state")
+	if err := os.Mkdir(state, 0o500); err != nil {
+		t.Fatal(err)
+	}
+	_, stderr := h.run(t.Context(), exitFailed, "check")
+	if !strings.Contains(stderr, "the state directory "+state+" cannot be written: "+state+": permission denied") {
+		t.Errorf("stderr: %q", stderr)
+	}
+}
+
 func TestInterruptedIsExitCodeFour(t *testing.T) {
 	h := newHome(t, twoMaildirs)
 	h.fill(3)

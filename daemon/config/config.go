@@ -128,6 +128,9 @@ func Load(file string, env Env) (*Config, error) {
 		return nil, fmt.Errorf("configuration %s: %w", abs, pathless(err))
 	}
 	defer func() { _ = f.Close() }() // only read from
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("configuration %s: is a directory; name the file in it, for instance %s", abs, filepath.Join(abs, "config.toml"))
+	}
 	doc, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
 		return nil, fmt.Errorf("configuration %s: %w", abs, pathless(err))
