@@ -102,8 +102,11 @@ const maxHeader = 256 << 10
 // Digest computes the Identity and the Content of a message that is written to it, in wire form or with bare LF. The zero value is not ready:
 // use NewDigest. It keeps at most the header in memory.
 //
+// The header field X-TUID counts as not being there, in the identity, its size and the content: mbsync puts one into every message that it copies, so that a
+// message and its copy differ by that line alone. Only fields of the message's own header are left out, each with the lines it is folded into.
+//
 // The canonical content is the message without any CR, without a leading mbox "From " line, without empty lines at the
-// end, with 8-bit and NUL bytes of the header as 'X' and NUL bytes of the body as 0x80.
+// end, without X-TUID fields, with 8-bit and NUL bytes of the header as 'X' and NUL bytes of the body as 0x80.
 type Digest struct {
 	sum      hash.Hash
 	header   []byte
@@ -116,6 +119,7 @@ type Digest struct {
 	newlines int64 // LFs held back, as they may be the end
 	size     int64
 	last     byte
+	tuid     tuidFilter
 }
 
 // NewDigest returns an empty digest.
@@ -200,10 +204,15 @@ func (d *Digest) newline() {
 	}
 	d.size++
 	d.last = '\n'
+	omit := d.endLine()
 	if d.skipping {
 		// What was digested so far was a separator line. A message without any LF is not one, and keeps all its content.
 		d.sum.Reset()
 		d.buf, d.header, d.line, d.skipping = d.buf[:0], d.header[:0], false, false
+		return
+	}
+	if omit {
+		d.line = false
 		return
 	}
 	d.newlines++
@@ -226,6 +235,19 @@ func (d *Digest) put(p []byte) {
 		return
 	}
 	d.line = true
+	if d.inHeader && !d.tuid.counts(p[0]) {
+		var held []byte
+		held, p = d.tuid.screen(p)
+		d.keep(held)
+	}
+	d.keep(p)
+}
+
+// keep adds what was found to count.
+func (d *Digest) keep(p []byte) {
+	if len(p) == 0 {
+		return
+	}
 	for ; d.newlines > 0; d.newlines-- {
 		d.buf = append(d.buf, '\n')
 		if len(d.buf) >= maxBuffer {
@@ -243,6 +265,19 @@ func (d *Digest) put(p []byte) {
 		d.mask(d.buf[at:])
 	}
 }
+
+// endLine ends the current line of the header, whose bytes have all been counted, and reports whether it was left out.
+func (d *Digest) endLine() bool {
+	if !d.inHeader {
+		return false
+	}
+	d.keep(d.tuid.pending())
+	return d.tuid.end(d.line, d.size)
+}
+
+// Omitted returns how many bytes of the message, in CRLF form, are left out of the size of its identity. It must be called after Sum; it is right as soon
+// as all of the header has been written.
+func (d *Digest) Omitted() int64 { return d.tuid.omitted }
 
 // mask replaces, in place, the bytes that servers are known to replace, and keeps the header.
 func (d *Digest) mask(p []byte) {
@@ -278,11 +313,12 @@ func (d *Digest) Sum() (Identity, Content) {
 		d.started = true
 		d.put(d.first)
 	}
+	d.endLine()
 	d.flush()
 	var c Content
 	copy(c[:], d.sum.Sum(nil))
 	if !c.Known() {
 		c[0] = 1
 	}
-	return Identity{Header: HeaderIdentity(d.header), Size: d.size}, c
+	return Identity{Header: HeaderIdentity(d.header), Size: d.size - d.tuid.omitted}, c
 }

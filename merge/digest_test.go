@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -24,6 +25,7 @@ func slowDigest(msg []byte) (Identity, Content) {
 			size++
 		}
 	}
+	msg, omitted := withoutTUID(msg)
 	text := bytes.ReplaceAll(msg, []byte{'\r'}, nil)
 	if bytes.HasPrefix(text, []byte("From ")) {
 		if _, rest, ok := bytes.Cut(text, []byte{'\n'}); ok {
@@ -41,9 +43,9 @@ func slowDigest(msg []byte) (Identity, Content) {
 			canonical[i] = 'X'
 		}
 	}
-	id := Identity{Header: HeaderIdentity(canonical), Size: size}
+	id := Identity{Header: HeaderIdentity(canonical), Size: size - omitted}
 	if hasBody {
-		if header != nil {
+		if len(header) > 0 {
 			canonical = append(canonical, '\n')
 		}
 		canonical = append(canonical, '\n')
@@ -51,6 +53,31 @@ func slowDigest(msg []byte) (Identity, Content) {
 	}
 	sum := sha256.Sum256(canonical)
 	return id, Content(sum[:16])
+}
+
+// withoutTUID returns the message without the X-TUID fields of its header, and how many bytes they are in CRLF form.
+func withoutTUID(msg []byte) (kept []byte, omitted int64) {
+	bare := func(line []byte) []byte { return bytes.Trim(bytes.ReplaceAll(line, []byte{'\r'}, nil), "\n") }
+	lines := bytes.SplitAfter(msg, []byte{'\n'})
+	first := len(lines) > 1 && bytes.HasPrefix(bare(lines[0]), []byte("From "))
+	header, inside := true, false
+	for i, line := range lines {
+		text := bare(line)
+		if i > 0 || !first {
+			header = header && len(text) > 0
+		}
+		folded := len(text) > 0 && (text[0] == ' ' || text[0] == '\t')
+		inside = header && (folded && inside || len(text) >= 7 && bytes.EqualFold(text[:7], []byte("X-TUID:")))
+		if !inside {
+			kept = append(kept, line...)
+			continue
+		}
+		omitted += int64(len(line))
+		if bytes.HasSuffix(line, []byte{'\n'}) && !bytes.HasSuffix(line, []byte("\r\n")) {
+			omitted++
+		}
+	}
+	return kept, omitted
 }
 
 func digestOf(chunks ...[]byte) (Identity, Content) {
@@ -66,7 +93,8 @@ func digestOf(chunks ...[]byte) (Identity, Content) {
 
 // message draws bytes that matter to the canonical form.
 var drawnMessage = rapid.Custom(func(t *rapid.T) []byte {
-	words := []string{"\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "From ", "Fro", "From: a@b", "Subject: x", "Message-ID: <1>", " ", "\t", "\x00", "\xe4", "a", ":", "body text"}
+	words := []string{"\n", "\r\n", "\r", "\n\n", "\r\n\r\n", "From ", "Fro", "From: a@b", "Subject: x", "Message-ID: <1>", " ", "\t", "\x00", "\xe4", "a", ":", "body text",
+		"X-TUID: abcdefghijkl", "x-tuid:", "X-T", "\nX-TUID: abcdefghijkl\n", "\r\nX-Tuid:\r\n folded\r\n", "X-TUIDs: 1"}
 	var out []byte
 	for _, w := range rapid.SliceOf(rapid.SampledFrom(words)).Draw(t, "words") {
 		out = append(out, w...)
@@ -143,6 +171,72 @@ func TestDigestAlterations(t *testing.T) {
 	}
 }
 
+// TestDigestTUID looks past the line that mbsync adds to what it copies.
+func TestDigestTUID(t *testing.T) {
+	const a, b, rest = "From: a@b\r\n", "Subject: x\r\n y\r\n", "\r\nX-TUID: quoted\r\nbody\r\n"
+	original := a + b + rest
+	id, content := digestOf([]byte(original))
+	if id.Size != int64(len(original)) {
+		t.Errorf("the original has size %d, want %d", id.Size, len(original))
+	}
+	const line = "X-TUID: pZeunL7I8S5Y\r\n"
+	for name, same := range map[string]string{
+		"last of the header":  a + b + line + rest,
+		"first of the header": line + a + b + rest,
+		"between":             a + line + b + rest,
+		"twice":               a + line + line + b + rest,
+		"other case":          a + "x-tuiD:\r\n" + b + rest,
+		"folded":              a + "X-TUID:\r\n pZeunL7I8S5Y\r\n\t\r\n" + b + rest,
+		"bare LF":             strings.ReplaceAll(a+line+b+rest, "\r\n", "\n"),
+		"stray CR":            a + "X-\rTUID: a\rb\r\r\n" + b + rest,
+		"longer than kept":    a + "X-TUID: " + strings.Repeat("y", 2*maxHeader) + "\r\n" + b + rest,
+	} {
+		if gotID, got := digestOf([]byte(same)); gotID != id || !got.Same(content) {
+			t.Errorf("%s: not taken for the same: %v, want %v", name, gotID, id)
+		}
+		for cut := range min(len(same), 200) {
+			if gotID, got := digestOf([]byte(same[:cut]), []byte(same[cut:])); gotID != id || got != content {
+				t.Errorf("%s: another digest when it is cut at %d", name, cut)
+			}
+		}
+	}
+	for name, other := range map[string]string{
+		"in the body":            a + b + "\r\n" + line + strings.TrimPrefix(rest, "\r\n"),
+		"not in the body":        a + b + "\r\nbody\r\n",
+		"longer name":            a + "X-TUIDs: 1\r\n" + b + rest,
+		"blank before the colon": a + "X-TUID : 1\r\n" + b + rest,
+		"no colon":               a + "X-TUID\r\n" + b + rest,
+		"folded into another":    a + " X-TUID: 1\r\n" + b + rest,
+		"a field after it":       a + line + "X: 1\r\n" + b + rest,
+	} {
+		gotID, got := digestOf([]byte(other))
+		if got.Same(content) {
+			t.Errorf("%s: taken for the same", name)
+		}
+		if want := int64(len(other)); name != "a field after it" && gotID.Size != want {
+			t.Errorf("%s: size %d, want %d", name, gotID.Size, want)
+		}
+	}
+	for with, without := range map[string]string{
+		line + "\r\nbody":                       "\r\nbody", // no header at all
+		line:                                    "",
+		"X-TUID: unfinished":                    "",
+		"From x\r\n" + line + a + "\r\nbody":    "From x\r\n" + a + "\r\nbody",
+		a + "X-TUID: 1\r\n unfinished":          a,
+		"To: b\r\n" + line + "\r\n\r\n\r\nbody": "To: b\r\n\r\n\r\n\r\nbody",
+	} {
+		gotID, got := digestOf([]byte(with))
+		if wantID, want := digestOf([]byte(without)); gotID != wantID || got != want {
+			t.Errorf("%q: %v %x, want %v %x", with, gotID, got, wantID, want)
+		}
+		d := NewDigest()
+		_, _ = d.Write([]byte(with))
+		if d.Sum(); d.Omitted() != int64(len(with)-len(without)) {
+			t.Errorf("%q: %d bytes omitted, want %d", with, d.Omitted(), len(with)-len(without))
+		}
+	}
+}
+
 func TestHeaderIdentity(t *testing.T) {
 	base := HeaderIdentity([]byte("Message-ID: <1@x>\r\nDate: now\r\nFrom: a\r\nSubject: long\r\n line\r\n\r\n"))
 	for name, same := range map[string]string{
@@ -181,7 +275,8 @@ func TestHeaderIdentity(t *testing.T) {
 }
 
 func FuzzDigest(f *testing.F) {
-	for _, s := range []string{"", "\n", "From ", "From x\nSubject: a\n\nb", "Subject: a\r\n\r\nb\r\n\r\n", "\r\r\n\x00\xff", "Subject: a\n b\n\nFrom c\n"} {
+	for _, s := range []string{"", "\n", "From ", "From x\nSubject: a\n\nb", "Subject: a\r\n\r\nb\r\n\r\n", "\r\r\n\x00\xff", "Subject: a\n b\n\nFrom c\n",
+		"Subject: a\r\nX-TUID: abcdefghijkl\r\n\r\nb", "X-TUID: a", "x-tuid:\n b\n\nX-TUID: c\n", "From x\nX-TU", "X-\rTUID: a\r\n\tb\r\r\nX-TUIDs: c\n", "X-TUID : a\n b\n"} {
 		f.Add([]byte(s), uint8(3))
 	}
 	f.Fuzz(func(t *testing.T, msg []byte, cut uint8) {

@@ -145,7 +145,8 @@ func (m *Mailbox) Describe(ctx context.Context, ids []merge.ID, yield func(drive
 	}, func(drivers.Description) {}, yield)
 }
 
-// identify reads a message file and returns its identity and the size of its wire form.
+// identify reads a message file and returns its identity, by the rules of merge.Digest, and the size of its wire form. Only the header is digested: the size
+// in the identity is that of the file, less what the digest leaves out of a header.
 func identify(r io.Reader, verbatim bool, buf []byte) (merge.Identity, int64, error) {
 	digest := merge.NewDigest()
 	s := survey{marked: verbatim}
@@ -168,7 +169,7 @@ func identify(r io.Reader, verbatim bool, buf []byte) (merge.Identity, int64, er
 		}
 	}
 	identity, _ := digest.Sum()
-	identity.Size = s.disk + s.lf - s.crlf
+	identity.Size = s.disk + s.lf - s.crlf - digest.Omitted()
 	return identity, s.wireSize(), nil
 }
 
