@@ -26,6 +26,7 @@
 //     do not stop changing a mailbox for half a second, what several listings found together is what is there, and nothing is said about the rest. Where the file system's times are too coarse for that, two equal listings in a row are needed.
 //   - A cursor proves "unchanged" by these times alone, without reading a directory. One that could be equal after a change never proves it.
 //   - Renames and unlinks name the exact file that was seen: a message whose flags another program changes at that moment is looked for again.
+//   - A root that was never synced and looks like one of the other layout is not opened (see CheckLayout).
 //   - Locking the root writes nothing either: the lock is one of the directory itself (see lock.go for network file systems).
 //   - Observing writes nothing, until a writing call was made on the store (EnsureIdentity included).
 //

@@ -35,7 +35,8 @@ type Store struct {
 var _ drivers.Store = (*Store)(nil)
 
 // Open opens the store at opts.Path. A missing root is an error unless opts.Create is set, which makes it, with its identity,
-// and in the maildir++ layout with the inbox. Otherwise nothing is written.
+// and in the maildir++ layout with the inbox. Otherwise nothing is written. A root that
+// was never synced and looks like one of the other layout is refused (see CheckLayout).
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -70,6 +71,9 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, classify("open maildir", root, drivers.ReachStore, err)
 	case !fi.IsDir():
 		return nil, &drivers.Error{Op: "open maildir", Where: root, Reach: drivers.ReachStore, Retry: drivers.RetryNever, Err: errors.New("it is not a directory")}
+	}
+	if err := s.checkNew(); err != nil {
+		return nil, err
 	}
 	if opts.Create {
 		if _, err := s.EnsureIdentity(ctx); err != nil {
