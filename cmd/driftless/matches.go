@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -39,7 +38,7 @@ func (m *matches) check(acc config.Account, mailboxes int) error {
 		}
 		return &unmatched{text}
 	case all:
-		return errors.New("there is no mailbox on either side")
+		return nil // two empty stores are in sync
 	}
 	return fmt.Errorf("no mailbox matches the account's mailboxes = %s", quotedList(patterns))
 }

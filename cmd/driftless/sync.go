@@ -85,7 +85,7 @@ func (a *app) sync(ctx context.Context, names []string, f syncFlags, only func(s
 		if ctx.Err() != nil && err == nil {
 			err = ctx.Err()
 		}
-		if err == nil && report.Errors == 0 {
+		if err == nil && report.Errors == 0 && report.Held == 0 {
 			err = matched.check(acc, report.Mailboxes)
 		}
 		line.done(report, err)
