@@ -25,9 +25,10 @@ func slowDigest(msg []byte) (Identity, Content) {
 			size++
 		}
 	}
+	separated := bytes.HasPrefix(bytes.ReplaceAll(msg, []byte{'\r'}, nil), []byte("From "))
 	msg, omitted := withoutTUID(msg)
 	text := bytes.ReplaceAll(msg, []byte{'\r'}, nil)
-	if bytes.HasPrefix(text, []byte("From ")) {
+	if separated {
 		if _, rest, ok := bytes.Cut(text, []byte{'\n'}); ok {
 			text = rest
 		}

@@ -75,16 +75,15 @@ func (b *builder) copyHalf(mb int, h *Half) {
 }
 
 // bases returns the bases of the pair that a half-pair and an arrival make. An append in doubt stored the flags that its source had then; so each side's
-// own changes since are known, and neither is undone. (A keyword that is not there may be one that the store cannot hold.)
+// own changes since are known, and neither is undone. A keyword that is not there is set again: whether somebody removed it or the store
+// cannot hold it is not known.
 func (h *half) bases(now [2]Flags) [2]Flags {
 	if h.Reason != InDoubt || h.Mark == "" && h.Reserved == "" {
 		return uniteBases(h.Side, &h.Half.Base, now)
 	}
 	system := SystemFlags(h.Half.Base.System())
-	var base [2]Flags
-	base[h.Side] = h.Half.Base
-	base[h.Side.Other()] = system.Union(h.Half.Base.Minus(system).Intersect(now[h.Side.Other()]))
-	return base
+	stored := system.Union(h.Half.Base.Minus(system).Intersect(now[h.Side.Other()]))
+	return [2]Flags{stored, stored}
 }
 
 // moveHalf moves the message of a half-pair to where its other half was found.
