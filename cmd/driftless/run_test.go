@@ -282,7 +282,7 @@ type badWriter struct{ panics bool }
 
 func (w badWriter) Write([]byte) (int, error) {
 	if w.panics {
-		panic("geplatzt")
+		panic("boom")
 	}
 	return 0, errors.New("no space left on device")
 }
@@ -290,7 +290,7 @@ func (w badWriter) Write([]byte) (int, error) {
 func TestNoPanicReachesTheUser(t *testing.T) {
 	var errs bytes.Buffer
 	code := run(t.Context(), []string{"version"}, strings.NewReader(""), badWriter{true}, &errs, nil)
-	if code != exitFailed || !strings.HasPrefix(errs.String(), "driftless: internal error: geplatzt; this is a bug") {
+	if code != exitFailed || !strings.HasPrefix(errs.String(), "driftless: internal error: boom; this is a bug") {
 		t.Errorf("exit code %d, stderr %q", code, &errs)
 	}
 	if strings.Contains(errs.String(), "goroutine") {

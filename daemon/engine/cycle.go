@@ -185,9 +185,7 @@ func (c *cycle) rounds(ctx context.Context) error {
 			return nil
 		case open > 0:
 		case wait > 0:
-			if err := c.waitForDoubt(wait); err != nil {
-				return nil //nolint:nilerr // the only error is the interruption, which Sync reports
-			}
+			c.waitForDoubt(wait) // an interruption ends the next round before it begins
 		default:
 			return nil
 		}
@@ -210,15 +208,15 @@ func (c *cycle) open() (boxes int, wait time.Duration) {
 	return boxes, wait
 }
 
-// waitForDoubt waits until every append in doubt has been absent for its grace time.
-func (c *cycle) waitForDoubt(d time.Duration) error {
+// waitForDoubt waits until every append in doubt has been absent for its grace time, or the cycle is to end.
+func (c *cycle) waitForDoubt(d time.Duration) {
 	c.rep.event(Event{Kind: EventWaiting, Text: fmt.Sprintf("waiting %v for appends whose fate is unknown", d)})
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
 	case <-c.stop.Done():
-		return c.stop.Err()
+		return
 	}
 	c.waited = true
 	for _, b := range c.boxes {
@@ -226,7 +224,6 @@ func (c *cycle) waitForDoubt(d time.Duration) error {
 			b.look = [2]bool{true, true}
 		}
 	}
-	return nil
 }
 
 // tired reports whether applying has gone on for so long that others should get a chance. Every round applies something, however long it took to observe.
