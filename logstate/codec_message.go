@@ -19,6 +19,7 @@ const (
 	hasIdentity  = 1 << 0
 	hasContent   = 1 << 1
 	maxFlagBytes = 1 << 20
+	halfMoved    = byte(1 << 7)
 )
 
 func appendFlags(b []byte, f merge.Flags) []byte {
@@ -154,7 +155,7 @@ func appendHalf(b []byte, h merge.Half) []byte {
 	b = append(b, byte(h.Side)|pack(false, h.Identity != (merge.Identity{}), h.Content.Known(),
 		h.Mark != "" || h.Reserved != "", h.Retry != 0, tries, note, hold))
 	b = appendBytes(b, h.ID)
-	b = append(b, byte(h.Reason))
+	b = append(b, byte(h.Reason)|pack(false, false, false, false, false, false, false, h.Moved))
 	b = appendFlags(b, h.Base)
 	b = binary.AppendVarint(b, h.Since)
 	b = appendKnown(b, h.Identity, h.Content)
@@ -181,7 +182,8 @@ func (d *decoder) readHalf() (h merge.Half) {
 	tag := d.byte()
 	h.Side = merge.Side(tag & 1)
 	h.ID = merge.ID(d.str(maxID))
-	h.Reason = merge.Reason(d.byte())
+	reason := d.byte()
+	h.Reason, h.Moved = merge.Reason(reason&^halfMoved), reason&halfMoved != 0
 	if h.Reason == 0 || h.Reason > maxReason {
 		d.fail("unknown reason %d of a half-pair", h.Reason)
 	}

@@ -137,7 +137,9 @@ func Play(in Intent, out Outcome) (ops []Op, others map[Mailbox][]Op) {
 			dropHalf()
 			ops = append(ops, Op{Kind: DropPair, Pair: merge.Pair{ID: e.Old.ID}})
 		case e.Kind == EffectMove:
-			dropHalf()
+			if e.HalfSide == in.Target {
+				dropHalf()
+			}
 			if e.Old.ID[0] != "" && e.Old.ID[1] != "" {
 				ops = append(ops, Op{Kind: DropPair, Pair: merge.Pair{ID: e.Old.ID}})
 			}
@@ -145,6 +147,9 @@ func Play(in Intent, out Outcome) (ops []Op, others map[Mailbox][]Op) {
 			p.ID[in.Target] = r.ID
 			if others == nil {
 				others = map[Mailbox][]Op{}
+			}
+			if e.HasHalf && e.HalfSide != in.Target { // the half-pair waited where the message went
+				others[e.To] = append(others[e.To], Op{Kind: DropHalf, Half: merge.Half{Side: e.HalfSide, ID: e.HalfID}})
 			}
 			others[e.To] = append(others[e.To], Op{Kind: PutPair, Pair: p})
 		case e.Kind == EffectCreateMailbox:

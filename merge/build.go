@@ -166,16 +166,7 @@ func (b *builder) complete(hi, ai int) {
 		p.Content = a.Arrival.Content
 	}
 	p.Now[h.Side], p.Now[a.side] = h.Now, Look{Flags: a.Flags}
-	if h.Now.Gone {
-		// What the arrival has beyond what was appended was set there since. What it lacks is set again, should the message of the
-		// half turn up elsewhere.
-		common := a.Flags.Intersect(h.Base)
-		p.Base = [2]Flags{common, common}
-	} else {
-		var now [2]Flags
-		now[h.Side], now[a.side] = h.Now.Flags, a.Flags
-		p.Base = h.bases(now)
-	}
+	p.Base = b.joined(h, a)
 	b.pairs = append(b.pairs, p)
 	h.done, a.used = true, true
 }

@@ -6,10 +6,18 @@ func (b *builder) decideHalf(h *half) {
 		return // one of the commits would be missing; seen again when the mailbox no longer fails
 	}
 	switch {
-	case h.done, h.Now.Gone:
+	case h.done:
 		b.endHalf(h)
+	case h.movedTo != none && h.leads():
+		b.fetchOther(h)
 	case h.movedTo != none:
 		b.moveHalf(h)
+	case h.Now.Gone && h.sent() && !h.Due:
+		// The append may still arrive. Then it is known for what it is: a copy of a message that was removed.
+		b.plans[h.mb].Waiting++
+		b.plans[h.mb].Vanished++
+	case h.Now.Gone:
+		b.endHalf(h)
 	default:
 		b.keepHalf(h)
 	}
@@ -32,11 +40,15 @@ func (h *half) relocated() bool { return h.ID != h.stored.ID || h.mb != h.stored
 func (h *half) known() Half {
 	out := h.Half
 	out.Content = readable(out.Content)
-	if h.mb != h.storedMB {
-		out.Mark = "" // it speaks of the other mailbox
+	if h.mb != h.storedMB && h.sent() {
+		out.Moved = true
 	}
 	return out
 }
+
+// leads reports whether the message of the half-pair was moved since its append began. An arrival elsewhere is then what was sent to where the message
+// was, and has to follow it; otherwise it is the arrival that was moved.
+func (h *half) leads() bool { return h.Moved || h.mb != h.storedMB && h.sent() }
 
 // keepHalf handles a half-pair that nothing completes: what is due is copied, the others stay.
 func (b *builder) keepHalf(h *half) {
@@ -110,4 +122,39 @@ func (b *builder) moveHalf(h *half) {
 	old := Pair{Identity: known.Identity, Content: known.Content}
 	old.ID[h.Side], old.Base[h.Side] = h.ID, h.Half.Base
 	b.act(h.mb, h.Side, Action{Kind: Move, Old: old, New: next, Now: h.Now.Flags, To: b.names[a.mb], Half: &known})
+}
+
+// fetchOther moves the other half of a half-pair, which arrived in another mailbox, to where the message of the half-pair is. That one may be gone: then they are
+// a pair there whose message was removed.
+func (b *builder) fetchOther(h *half) {
+	a := &b.arrivals[h.movedTo]
+	if !b.rules.Deletions[a.side] {
+		// It may not be removed from there: what arrived is a message of its own, and this one goes on as if nothing had arrived.
+		a.used = false
+		b.keepHalf(h)
+		return
+	}
+	known := h.known()
+	if h.relocated() {
+		b.endHalf(h)
+		b.putHalf(h.mb, known)
+	}
+	next := Pair{Base: b.joined(h, a), Identity: known.Identity, Content: known.Content}
+	next.ID[h.Side] = h.ID
+	old := Pair{Identity: known.Identity, Content: known.Content}
+	old.ID[a.side], old.Base[a.side] = a.ID, a.Flags
+	b.act(a.mb, a.side, Action{Kind: Move, Old: old, New: next, Now: a.Flags, To: b.names[h.mb], Half: &known})
+}
+
+// joined returns the bases of the pair that a half-pair and an arrival make.
+func (b *builder) joined(h *half, a *arrival) [2]Flags {
+	if h.Now.Gone {
+		// What the arrival has beyond what was appended was set there since. What it lacks is set again, should the message of the
+		// half turn up elsewhere.
+		common := a.Flags.Intersect(h.Base)
+		return [2]Flags{common, common}
+	}
+	var now [2]Flags
+	now[h.Side], now[a.side] = h.Now.Flags, a.Flags
+	return h.bases(now)
 }

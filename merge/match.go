@@ -58,6 +58,7 @@ func (c *class) match() {
 	c.newIDs()
 	c.movedTogether()
 	c.halvesHere(InDoubt)
+	c.goneHalvesHere(true)
 	c.bothNew(c.movers())
 	c.halvesHere(Quarantined, Held, Policy, Window)
 	c.moves()
@@ -215,14 +216,24 @@ func (c *class) halvesHere(reasons ...Reason) {
 		for _, s := range Sides {
 			alive := keep(here, func(i int) bool { return b.halves[i].Side == s && !b.halves[i].Now.Gone })
 			pairUp(alive, c.arrived(mb, s.Other()), b.complete, [2]func(int) string{c.halfFlags, c.arrivalFlags})
+		}
+	}
+}
 
-			// The append arrived, and meanwhile its source was moved away: a pair, which then moves as any other. Without
-			// the arrival elsewhere this is not known, and the message that arrived is kept.
-			gone := keep(here, func(i int) bool { return b.halves[i].Side == s && b.halves[i].Now.Gone })
-			if len(gone) == 0 || reasons[0] != InDoubt {
-				continue
+// goneHalvesHere completes half-pairs whose append arrived and whose own message is gone: a pair, which then moves or is removed as any other. With moved, only
+// so many as there are arrivals elsewhere on the half-pair's side, to which they may have been moved.
+func (c *class) goneHalvesHere(moved bool) {
+	b := c.b
+	for _, mb := range mailboxes(c.halves, c.halfMailbox) {
+		here := span(c.halves, mb, c.halfMailbox)
+		for _, s := range Sides {
+			gone := keep(here, func(i int) bool {
+				h := &b.halves[i]
+				return h.Side == s && h.free() && h.Now.Gone && (moved || h.sent())
+			})
+			if moved {
+				gone = gone[:min(len(gone), len(c.arrivedOn(s)))]
 			}
-			gone = gone[:min(len(gone), len(c.arrivedOn(s)))]
 			pairUp(gone, c.arrived(mb, s.Other()), func(hi, ai int) {
 				b.complete(hi, ai)
 				c.addPair(len(b.pairs) - 1)
@@ -365,12 +376,13 @@ func (c *class) halvesElsewhere() {
 	}
 	slices.SortStableFunc(c.halves, func(i, j int) int { return cmp.Compare(c.halfMailbox(i), c.halfMailbox(j)) })
 	c.halvesHere(InDoubt)
+	c.goneHalvesHere(false)
 	c.halvesHere(Quarantined, Held, Policy, Window)
 	for _, s := range Sides {
 		for _, reason := range [2]Reason{InDoubt, Held} {
 			wandering := keep(c.halves, func(i int) bool {
 				h := &b.halves[i]
-				return h.Side == s && h.free() && !h.Now.Gone && h.Reason == reason
+				return h.Side == s && h.free() && h.Reason == reason && (!h.Now.Gone || h.leads())
 			})
 			pairUp(wandering, c.arrivedOn(s.Other()), func(hi, ai int) {
 				b.halves[hi].movedTo, b.arrivals[ai].used = ai, true

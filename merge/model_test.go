@@ -223,8 +223,12 @@ func (m *model) act(mb int, target Side, a Action, f fate) {
 			p.Identity, p.Content = identityOf(content), contentOf(content)
 		}
 		if f != fine { // an unlogged copy is settled as in doubt
+			mark := ""
+			if reserved == "" {
+				mark = "mark"
+			}
 			m.putHalf(mb, Half{
-				Side: src, ID: p.ID[src], Base: p.Base[src], Reason: InDoubt, Retry: m.clock + 3, Reserved: reserved,
+				Mark: mark, Side: src, ID: p.ID[src], Base: p.Base[src], Reason: InDoubt, Retry: m.clock + 3, Reserved: reserved,
 				Identity: p.Identity, Content: p.Content,
 			})
 			return
@@ -241,7 +245,11 @@ func (m *model) act(mb int, target Side, a Action, f fate) {
 		if f != fine {
 			return
 		}
-		dropHalf()
+		if a.Half != nil && a.Half.Side == target {
+			m.dropHalf(mb, *a.Half)
+		} else if a.Half != nil {
+			m.dropHalf(to, *a.Half)
+		}
 		if a.Old.ID[0] != "" && a.Old.ID[1] != "" {
 			m.dropPair(mb, a.Old)
 		}

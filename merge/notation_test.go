@@ -15,14 +15,15 @@ import (
 //
 //	+l1=x[S]            l1 is new on the left, with content x and flag \Seen
 //	l1/r1=x[S|S>F|-]    a pair, last seen with \Seen on both sides; the left shows \Flagged now, the right is gone
-//	held:l1=x[S>F]      a half-pair on the left; reasons doubt quar held policy window; "doubt!" is due, "doubt@r7" has reserved r7
+//	held:l1=x[S>F]      a half-pair on the left; reasons doubt quar held policy window; "doubt!" is due, "doubt~" was sent,
+//	                      "doubt^" was sent and its message moved since, "doubt@r7" has reserved r7
 //
 // A content is HEADER or HEADER.SIZE or HEADER.SIZE.VARIANT. Flags are Maildir letters, lower-case letters are keywords, "." is none.
 // A "%" after a content: nobody can read it.
 var (
 	arrivalItem = regexp.MustCompile(`^\+([lr])(\w+)=([\w.]+)(%?)(?:\[(\S+)\])?$`)
 	pairItem    = regexp.MustCompile(`^(\w+)/(\w+)=([\w.]+)(%?)(?:\[(\S+)\|(\S+)>(\S+)\|(\S+)\])$`)
-	halfItem    = regexp.MustCompile(`^(doubt|quar|held|policy|window)(!?)(?:@(\w+))?:([lr])(\w+)=([\w.]+)(%?)(?:\[([^>\s]+)(?:>(\S+))?\])?$`)
+	halfItem    = regexp.MustCompile(`^(doubt|quar|held|policy|window)(!?)([~^]?)(?:@(\w+))?:([lr])(\w+)=([\w.]+)(%?)(?:\[([^>\s]+)(?:>(\S+))?\])?$`)
 )
 
 var letters = map[rune]string{'S': `\Seen`, 'R': `\Answered`, 'F': `\Flagged`, 'T': `\Deleted`, 'D': `\Draft`, 'P': `$Forwarded`}
@@ -111,10 +112,15 @@ func parse(t *testing.T, text string) (View, *truth) {
 				m.New[s] = append(m.New[s], Arrival{ID: id, Flags: flagsOf(g[5])})
 				know(s, id, g[3], g[4])
 			} else if g := halfItem.FindStringSubmatch(w); g != nil {
+				sent := g[3]
+				g = append(g[:3:3], g[4:]...)
 				s := side(g[4])
 				id := ID(g[4] + g[5])
 				reasons := map[string]Reason{"doubt": InDoubt, "quar": Quarantined, "held": Held, "policy": Policy, "window": Window}
 				h := HalfView{Half: Half{Side: s, ID: id, Reason: reasons[g[1]], Base: flagsOf(g[8]), Reserved: ID(g[3])}, Due: g[2] != ""}
+				if sent != "" {
+					h.Mark, h.Moved = "m", sent == "^"
+				}
 				h.Now = Look{Flags: h.Base}
 				if g[9] != "" {
 					h.Now = lookOf(g[9])
@@ -340,7 +346,14 @@ func pairString(p Pair) string {
 
 func halfString(h Half) string {
 	words := map[Reason]string{InDoubt: "doubt", Quarantined: "quar", Held: "held", Policy: "policy", Window: "window"}
-	return fmt.Sprintf("%s:%s[%s]", words[h.Reason], h.ID, flagString(h.Base))
+	word := words[h.Reason]
+	switch {
+	case h.Moved:
+		word += "^"
+	case h.Mark != "":
+		word += "~"
+	}
+	return fmt.Sprintf("%s:%s[%s]", word, h.ID, flagString(h.Base))
 }
 
 // planString writes a plan as sorted items, mailboxes without any left out.

@@ -48,9 +48,13 @@ type Half struct {
 	Content  Content
 	Mark     string // InDoubt: where the other side stood before the append (a driver's mark)
 	Reserved ID     // InDoubt: the id that the append had reserved on the other side, if it could
+	Moved    bool   // InDoubt: the message has been moved to this mailbox since its append to another one began
 	Since    int64  // Unix milliseconds of the first time it became one
 	Retry    int64  // Unix milliseconds from which it may be copied again; 0 = never by itself
 	Tries    int    // how often a copy was tried
 	Note     string // what a person should know: the server's refusal, for instance; no mail content
 	Hold     uint64 // Held: number of the hold
 }
+
+// sent reports whether an append of the message was begun, so that it may turn up on the other side by itself.
+func (h *Half) sent() bool { return h.Reason == InDoubt && (h.Mark != "" || h.Reserved != "") }

@@ -118,6 +118,7 @@ type MailboxPlan struct {
 	Actions   [2][]Action // what to do to each side, in the order copies, moves, flags, deletions
 	Conflicts []Conflict
 	Waiting   int  // half-pairs in doubt that wait for their grace time
+	Vanished  int  // of these, the ones whose own message is gone: the cursors must not pass what showed that
 	Failed    bool // conflict = "fail" and there is a conflict: apply nothing here
 }
 

@@ -219,9 +219,21 @@ func (c *cycle) waitForDoubt(d time.Duration) {
 		return
 	}
 	c.waited = true
+	var arrives [2]bool // sides where an append may have arrived, in any mailbox: its source may have been moved, or somebody moved it
 	for _, b := range c.boxes {
-		if b.waiting > 0 {
-			b.look = [2]bool{true, true}
+		if b.waiting == 0 || b.failed.Load() {
+			continue
+		}
+		b.look = [2]bool{true, true}
+		for _, h := range b.state.Halves() {
+			if h.Reason == merge.InDoubt {
+				arrives[h.Side.Other()] = true
+			}
+		}
+	}
+	for _, b := range c.boxes {
+		for _, side := range merge.Sides {
+			b.look[side] = b.look[side] || arrives[side]
 		}
 	}
 }
