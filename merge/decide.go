@@ -106,6 +106,9 @@ func (b *builder) decideGoneOn(p *pair, s Side) {
 	case moved != none:
 		b.orphan(p, o, Policy, "")
 		b.arrivals[moved].used = false
+	case p.Now[s].Late:
+		b.write(p)
+		b.plans[p.mb].Late++
 	case b.touched(p, o):
 		b.conflictGone(p, s)
 	default:
@@ -227,6 +230,8 @@ func (b *builder) report(p *pair, r Resolution) {
 func (b *builder) decideGone(p *pair) {
 	l, r := p.movedTo[Left], p.movedTo[Right]
 	switch {
+	case l == none && p.Now[Left].Late, r == none && p.Now[Right].Late:
+		b.plans[p.mb].Late++
 	case l != none && r != none:
 		b.conflictMoves(p)
 	case l != none:
@@ -304,6 +309,10 @@ func (b *builder) conflictMoveGone(p *pair, s Side) {
 // decideArrival copies a message that nothing matched, or remembers it as kept on its side.
 func (b *builder) decideArrival(a *arrival) {
 	o := a.side.Other()
+	if a.Late {
+		b.plans[a.mb].Late++
+		return
+	}
 	if !b.rules.New[o] {
 		b.keepArrival(a)
 		return

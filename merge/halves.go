@@ -12,6 +12,8 @@ func (b *builder) decideHalf(h *half) {
 		b.fetchOther(h)
 	case h.movedTo != none:
 		b.moveHalf(h)
+	case h.Now.Gone && h.Now.Late:
+		b.plans[h.storedMB].Late++
 	case h.Now.Gone && h.sent() && !h.Due:
 		// The append may still arrive. Then it is known for what it is: a copy of a message that was removed.
 		b.plans[h.mb].Waiting++

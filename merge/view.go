@@ -23,6 +23,7 @@ type PairView struct {
 // Look is what is seen now of one side of a pair.
 type Look struct {
 	Gone  bool
+	Late  bool  // see Arrival.Late
 	Flags Flags // meaningful unless Gone
 }
 
@@ -39,4 +40,7 @@ type Arrival struct {
 	Flags    Flags
 	Identity Identity // zero until asked for
 	Content  Content  // zero until asked for
+	// Late says that this was first seen after other mailboxes were looked at for the last time: the other end of a move may be there by now. What is
+	// late may match, but when nothing matches it, nothing follows from it: neither is an arrival copied, nor a message that is gone deleted.
+	Late bool
 }

@@ -24,7 +24,9 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		b.wrote[merge.Left].Store(false)
 		b.wrote[merge.Right].Store(false)
 		// What a conflict was settled to is looked at once more, in both its mailboxes.
-		if p := work[b]; p != nil && slices.ContainsFunc(p.Conflicts, func(c merge.Conflict) bool { return c.Resolution != merge.Unresolved }) {
+		if p := work[b]; p != nil && p.Late > 0 {
+			b.undone.Store(true)
+		} else if p != nil && slices.ContainsFunc(p.Conflicts, func(c merge.Conflict) bool { return c.Resolution != merge.Unresolved }) {
 			b.undone.Store(true)
 		}
 	}

@@ -52,6 +52,7 @@ type cycle struct {
 	applying time.Time   // when the present round began to apply
 	waited   bool        // appends in doubt have been given their grace time
 	moved    bool        // the first round is over
+	round    int         // number of the round since the lock was taken
 	left     atomic.Bool // an intent was left open
 	withheld [2]bool     // deletions that this side seems to show were held because it is not the recorded store
 	wrong    bool        // a local store is not the recorded one: nothing is done
@@ -149,6 +150,7 @@ func (c *cycle) run(ctx context.Context) error {
 // rounds observes, plans and applies until an observation leaves nothing to do.
 func (c *cycle) rounds(ctx context.Context) error {
 	for round := 1; ; round++ {
+		c.round = round
 		if c.stop.Err() != nil {
 			return nil
 		}
@@ -160,6 +162,9 @@ func (c *cycle) rounds(ctx context.Context) error {
 		}
 		c.rep.stage("comparing")
 		if err := c.observeAll(ctx); err != nil {
+			return err
+		}
+		if err := c.confirm(ctx); err != nil {
 			return err
 		}
 		if err := c.stillThere(ctx); err != nil || c.wrong {

@@ -49,6 +49,7 @@ type box struct {
 	stuck    atomic.Bool    // a store refused something for a reason that looking again does not mend; the next cycle tries again
 	waiting  int            // half-pairs in doubt
 	vanished bool           // the own message of one of them is gone: cursors stay where they are
+	fled     [2]bool        // an arrival on this side was gone when it was asked about
 	failed   atomic.Bool    // it is left alone for the rest of the cycle
 }
 

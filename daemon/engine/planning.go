@@ -21,6 +21,7 @@ const maxAnswers = 6
 func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 	view := merge.View{}
 	for _, b := range c.boxes {
+		b.fled = [2]bool{}
 		if b.failed.Load() || (b.seen[0] == nil && b.seen[1] == nil) {
 			continue
 		}
@@ -29,6 +30,7 @@ func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 		}
 	}
 	for range maxAnswers {
+		c.hesitate(&view)
 		p, questions := merge.Build(view, c.acc.Rules)
 		if len(questions) == 0 {
 			c.review(&p)
@@ -149,7 +151,9 @@ func (c *cycle) answer(ctx context.Context, view *merge.View, questions []merge.
 			return err
 		}
 		for k, known := range facts {
-			record(mv, k, asks[k], known)
+			if record(mv, k, asks[k], known) {
+				b.fled[k.side] = true
+			}
 		}
 		return nil
 	})
@@ -214,8 +218,8 @@ func viewOf(v *merge.View, name string) *merge.MailboxView {
 }
 
 // record puts the answers into the view. A message about which nothing was learned has gone meanwhile: an arrival leaves the view (the next round sees what became of
-// it), a message of a pair or a half-pair is marked as gone.
-func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]fact) {
+// it; fled tells that there was one), a message of a pair or a half-pair is marked as gone, though where it went was not looked at since.
+func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]fact) (fled bool) {
 	want := make(map[merge.ID]bool, len(asked))
 	for _, id := range asked {
 		want[id] = true
@@ -225,6 +229,7 @@ func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]f
 		if want[a.ID] {
 			f, ok := facts[a.ID]
 			if !ok {
+				fled = true
 				continue
 			}
 			f.put(k.want, &a.Identity, &a.Content)
@@ -240,7 +245,7 @@ func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]f
 		if f, ok := facts[p.ID[k.side]]; ok {
 			f.put(k.want, &p.Identity, &p.Content)
 		} else {
-			p.Now[k.side] = merge.Look{Gone: true}
+			p.Now[k.side] = merge.Look{Gone: true, Late: true}
 		}
 	}
 	for i := range mv.Halves {
@@ -251,9 +256,10 @@ func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]f
 		if f, ok := facts[h.ID]; ok {
 			f.put(k.want, &h.Identity, &h.Content)
 		} else {
-			h.Now = merge.Look{Gone: true}
+			h.Now = merge.Look{Gone: true, Late: true}
 		}
 	}
+	return fled
 }
 
 func (f fact) put(want merge.Want, id *merge.Identity, content *merge.Content) {

@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"driftless/drivers"
+	"driftless/merge"
+)
+
+// patience is for how many rounds of a cycle a copy waits because a message that it may be equal to has just vanished.
+const patience = 3
+
+// confirm looks once more at what changed on a side since it was observed. Mailboxes are not observed at one moment: of a message that was moved meanwhile only one end may have
+// been seen. Taken for an arrival it would be copied, taken for gone it would be deleted on the other side, with what was changed there. So before anything is concluded from
+// one end of what may be a move, or an append in doubt is repeated, every mailbox of that side is either proven not to have changed since it was observed, or observed again: then the other end of all that the first look
+// saw has been seen, too. What only the second look saw is late: it is decided in the next round, when nothing explains it in this one.
+//
+// An arrival alone that is copied too early does no harm unless the other side changed something, too. That spares the mail that just comes in the second look.
+func (c *cycle) confirm(ctx context.Context) error {
+	if c.req.DryRun || len(c.boxes) < 2 {
+		return nil
+	}
+	var arrived, gone, changed [2]bool
+	for _, b := range c.boxes {
+		for _, side := range merge.Sides {
+			s := b.seen[side]
+			if s == nil || b.failed.Load() {
+				continue
+			}
+			arrived[side] = arrived[side] || len(s.arrivals) > 0
+			changed[side] = changed[side] || len(s.changed) > 0
+			for _, l := range s.changed {
+				gone[side] = gone[side] || l.Gone
+			}
+		}
+		if b.failed.Load() {
+			continue
+		}
+		for _, h := range b.state.Halves() {
+			// An append that seems not to have arrived may have been moved on by somebody.
+			if o := h.Side.Other(); h.Reason == merge.InDoubt && b.seen[o] != nil && c.due(b, h, b.seen[o].began) {
+				gone[o] = true
+			}
+		}
+	}
+	for _, side := range merge.Sides {
+		if !gone[side] && !(arrived[side] && changed[side.Other()]) {
+			continue
+		}
+		if err := c.confirmSide(ctx, side); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// confirmSide observes the mailboxes of a side once more that may have changed since they were observed.
+func (c *cycle) confirmSide(ctx context.Context, side merge.Side) error {
+	cursors := map[string]drivers.Cursor{}
+	for _, b := range c.boxes {
+		cursors[b.names[side]] = drivers.Cursor(b.cursor[side])
+		if s := b.seen[side]; s != nil {
+			cursors[b.names[side]] = drivers.Cursor(s.cursor)
+		}
+	}
+	list, err := c.stores[side].List(ctx, cursors)
+	if err != nil {
+		return fmt.Errorf("%s store: %w", side, err)
+	}
+	unchanged := map[string]bool{}
+	for _, info := range list {
+		unchanged[info.Name] = info.Unchanged && cursors[info.Name] != ""
+	}
+	before := map[*box]*sight{}
+	for _, b := range c.boxes {
+		if b.failed.Load() || unchanged[b.names[side]] {
+			continue
+		}
+		before[b] = b.seen[side]
+		b.look[side] = true
+	}
+	if len(before) == 0 {
+		return nil
+	}
+	if err := c.eachBox(ctx, (*box).again, c.observe); err != nil {
+		return err
+	}
+	for b, old := range before {
+		if s := b.seen[side]; s != nil {
+			s.markLate(old)
+		}
+	}
+	return nil
+}
+
+// markLate marks what an earlier sight, which may be nil, did not have.
+func (s *sight) markLate(old *sight) {
+	known := map[merge.ID]bool{}
+	if old != nil {
+		for _, a := range old.arrivals {
+			known[a.ID] = true
+		}
+	}
+	for i := range s.arrivals {
+		s.arrivals[i].Late = !known[s.arrivals[i].ID]
+	}
+	for id, l := range s.changed {
+		if l.Gone && (old == nil || !old.changed[id].Gone) {
+			l.Late = true
+			s.changed[id] = l
+		}
+	}
+}
+
+// hesitate marks the arrivals as late that may be equal to a message of the other side that vanished while it was asked about: it may be there again under another id, and what is copied
+// now would be there twice. Where messages vanish all the time, that comes to an end.
+func (c *cycle) hesitate(v *merge.View) {
+	if c.round > patience {
+		return
+	}
+	for i := range v.Mailboxes {
+		b := c.byName(v.Mailboxes[i].Name)
+		for _, side := range merge.Sides {
+			if !b.fled[side] {
+				continue
+			}
+			arrivals := v.Mailboxes[i].New[side.Other()]
+			for k := range arrivals {
+				arrivals[k].Late = true
+			}
+		}
+	}
+}
