@@ -37,7 +37,7 @@ func genHalf(t *rapid.T) merge.Half {
 	h := merge.Half{
 		Side: merge.Side(rapid.IntRange(0, 1).Draw(t, "side")), ID: genID(t, "half"), Base: genFlags(t),
 		Reason: merge.Reason(rapid.IntRange(1, 5).Draw(t, "reason")), Moved: rapid.Bool().Draw(t, "moved"),
-		Mark:   rapid.SampledFrom([]string{"", "mark"}).Draw(t, "mark"), Reserved: rapid.SampledFrom([]merge.ID{"", "res"}).Draw(t, "reserved"),
+		Mark: rapid.SampledFrom([]string{"", "mark"}).Draw(t, "mark"), Reserved: rapid.SampledFrom([]merge.ID{"", "res"}).Draw(t, "reserved"),
 		Since: rapid.Int64().Draw(t, "since"), Retry: rapid.Int64Range(0, 2).Draw(t, "retry"), Tries: rapid.IntRange(0, 2).Draw(t, "tries"),
 		Note: rapid.SampledFrom([]string{"", "too big"}).Draw(t, "note"), Hold: rapid.Uint64Range(0, 2).Draw(t, "hold"),
 	}

@@ -19,6 +19,7 @@
 //
 // # Invariants
 //
+//   - What a listing reports is durable, also where another program changed the directory and did not sync it.
 //   - A message is delivered by tmp, fsync, rename without overwriting, fsync of the directory; a result is "done" only after the last of these. Directories
 //     are synced once per batch.
 //   - A listing is used only if the times (mtime, ctime, inode) of its directories were the same before and after it and old enough that a change during it

@@ -47,6 +47,9 @@ func (m *Mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drive
 			return drivers.Observed{}, err
 		}
 	}
+	if err := m.settle(now); err != nil {
+		return drivers.Observed{}, err
+	}
 	c := cursor{sure: s.proven && s.sure && !s.ambiguous(), count: len(s.entries), at: s.at}
 	return drivers.Observed{All: s.proven, Cursor: c.encode(), Count: c.count}, nil
 }
