@@ -60,6 +60,14 @@ func TestAppendInDoubtWhoseSourceLeft(t *testing.T) {
 	deleteSource := func(w *world, src, dst merge.Side) { w.remove(src, "INBOX", 1) }
 	moveCopy := func(w *world, src, dst merge.Side) { w.move(dst, "INBOX", 1, "Other") }
 	land := func(w *world, src, dst merge.Side) { w.srv[dst].CompleteLate() }
+	renumber := func(source bool) hand {
+		return func(w *world, src, dst merge.Side) {
+			if !source {
+				src = dst
+			}
+			w.must(w.srv[src].BumpValidity("INBOX"))
+		}
+	}
 	sync := func(w *world, src, dst merge.Side) { w.sync() }
 	landing := func(w *world, src, dst merge.Side) { w.syncLanding(dst, nil) }
 	for _, tc := range []struct {
@@ -78,6 +86,8 @@ func TestAppendInDoubtWhoseSourceLeft(t *testing.T) {
 		{"lands in the next sync and is moved", []hand{func(w *world, src, dst merge.Side) {
 			w.syncLanding(dst, func() { w.move(dst, "INBOX", 1, "Other") })
 		}}, "Other"},
+		{"the source was numbered anew, lands in the next sync", []hand{renumber(true), landing}, "INBOX"},
+		{"the target was numbered anew, lands in the next sync", []hand{renumber(false), landing}, "INBOX"},
 		{"never lands, moved at the source", []hand{moveSource, sync}, "Archive"},
 		{"moved at the source twice, lands in between", []hand{moveSource, func(w *world, src, dst merge.Side) {
 			w.syncLanding(dst, func() { w.move(src, "Archive", 1, "Other") })

@@ -159,7 +159,14 @@ func (c *cycle) forget(ctx context.Context, b *box) error {
 		b.state = noState{}
 		return nil
 	}
-	if err := c.logs.Commit(ctx, b.num, []logstate.Op{{Kind: logstate.Clear}}); err != nil {
+	ops := []logstate.Op{{Kind: logstate.Clear}}
+	for _, h := range b.state.Halves() {
+		// An append may still be under way. What is in doubt is found under its new id by content, like what arrives.
+		if h.Reason == merge.InDoubt {
+			ops = append(ops, logstate.Op{Kind: logstate.PutHalf, Half: h})
+		}
+	}
+	if err := c.logs.Commit(ctx, b.num, ops); err != nil {
 		return fmt.Errorf("forget mailbox %q: %w", b.name(), err)
 	}
 	return nil
