@@ -253,8 +253,11 @@ func identities(numbers ...int) map[uint64]int {
 
 func openErr(e *env, name string) error {
 	b, err := e.store.Open(e.ctx, name)
-	if err == nil {
+	switch {
+	case err == nil:
 		e.boxes = append(e.boxes, b)
+	case b != nil:
+		e.Errorf("open %s: a mailbox (%T) beside the error: %v", name, b, err)
 	}
 	return err
 }

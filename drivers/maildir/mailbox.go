@@ -37,7 +37,11 @@ var _ drivers.Mailbox = (*Mailbox)(nil)
 
 // Open returns a handle on a mailbox; ErrNoMailbox if it does not exist or is a mere parent. Nothing is read yet.
 func (s *Store) Open(ctx context.Context, name string) (drivers.Mailbox, error) {
-	return s.open(ctx, name)
+	m, err := s.open(ctx, name)
+	if err != nil {
+		return nil, err // and not a nil *Mailbox, which would be no nil Mailbox
+	}
+	return m, nil
 }
 
 func (s *Store) open(ctx context.Context, name string) (*Mailbox, error) {
