@@ -66,8 +66,9 @@ var ErrInjected = errors.New("injected fault")
 //
 // The exported fields must not be changed once a Store uses the Plan. The zero value injects nothing.
 type Plan struct {
-	At         int    // number of the point; 0 = none
-	AtName     string // name of the point; "" = none
+	At         int                    // number of the point; 0 = none
+	AtName     string                 // name of the point; "" = none
+	When       func(name string) bool // called at each point, one at a time; the first for which it is true is the point. nil = none
 	Fault      Fault
 	Err        error        // cause of the injected errors beside ErrInjected
 	EveryYield bool         // each yield of Changes, Describe, Look, Fetch and Since is a point of its own, too
@@ -141,7 +142,8 @@ func (p *Plan) enterYield(base string, n int) bool {
 // pass notes a point and reports whether the fault happens there. The caller holds the mutex.
 func (p *Plan) pass(name string) bool {
 	p.points = append(p.points, name)
-	if p.Fault == 0 || p.hit != "" || len(p.points) != p.At && (p.AtName == "" || name != p.AtName) {
+	when := p.When != nil && p.When(name)
+	if p.Fault == 0 || p.hit != "" || !when && len(p.points) != p.At && (p.AtName == "" || name != p.AtName) {
 		return false
 	}
 	p.hit = name
