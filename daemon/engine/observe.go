@@ -32,15 +32,18 @@ var errReset = errors.New("ids were reset")
 type handles [2]drivers.Mailbox
 
 // openBox opens the wanted sides of a box, left before right, so that mailboxes never wait for each other's connections.
-func (c *cycle) openBox(ctx context.Context, b *box, want [2]bool) (h handles, err error) {
+func (c *cycle) openBox(ctx context.Context, b *box, want [2]bool) (handles, error) {
+	var h handles
 	for _, side := range merge.Sides {
 		if !want[side] {
 			continue
 		}
-		if h[side], err = c.stores[side].Open(ctx, b.names[side]); err != nil {
+		m, err := c.stores[side].Open(ctx, b.names[side])
+		if err != nil {
 			h.close()
 			return handles{}, fmt.Errorf("open mailbox %q on the %s: %w", b.names[side], side, err)
 		}
+		h[side] = m
 	}
 	return h, nil
 }
