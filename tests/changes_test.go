@@ -10,26 +10,36 @@ import (
 // uidOf returns the UID of the message with that number in a mailbox on the server.
 func (w *world) uidOf(box string, n int) uint32 {
 	w.t.Helper()
-	hash := harness.Digest(wire(n, 600))
+	return w.uidWith(box, harness.Digest(wire(n, 600)))
+}
+
+// uidWith returns the UID of a message by its digest.
+func (w *world) uidWith(box, hash string) uint32 {
+	w.t.Helper()
 	for _, m := range w.c.Messages(box, true) {
 		if m.Hash == hash {
 			return m.UID
 		}
 	}
-	w.t.Fatalf("message %d is not in %s on the server", n, box)
+	w.t.Fatalf("message %s is not in %s on the server", hash, box)
 	return 0
 }
 
 // fileOf returns the file of the message with that number in a mailbox of the Maildir.
 func (w *world) fileOf(box string, n int) string {
 	w.t.Helper()
-	hash := harness.Digest(mail(n, 600))
+	return w.fileWith(box, harness.Digest(mail(n, 600)))
+}
+
+// fileWith returns the file of a message by its digest.
+func (w *world) fileWith(box, hash string) string {
+	w.t.Helper()
 	for _, m := range w.m.Messages(box) {
 		if m.Hash == hash {
 			return m.Name
 		}
 	}
-	w.t.Fatalf("message %d is not in %s of the Maildir", n, box)
+	w.t.Fatalf("message %s is not in %s of the Maildir", hash, box)
 	return ""
 }
 

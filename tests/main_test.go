@@ -21,6 +21,7 @@ type world struct {
 	proxy *harness.Proxy
 	m     *harness.Maildir
 	c     *harness.Client
+	user  string // of the account on the server
 }
 
 // newWorld starts a world on a rung. The account is called "work"; own are lines for it.
@@ -34,7 +35,7 @@ func newWorld(t testing.TB, rung harness.Rung, own string) *world {
 func onServer(t testing.TB, d *harness.Dovecot, user, own string) *world {
 	t.Helper()
 	p := harness.NewProgram(t)
-	w := &world{t: t, p: p, d: d, proxy: harness.StartProxy(t, d.Addr()), m: harness.NewMaildir(t, p.Home+"/Mail"), c: d.Client(user)}
+	w := &world{t: t, p: p, d: d, proxy: harness.StartProxy(t, d.Addr()), m: harness.NewMaildir(t, p.Home+"/Mail"), c: d.Client(user), user: user}
 	w.p.WriteConfig(harness.Account("work", own, harness.MaildirSide(w.m.Root), harness.IMAPSide(w.proxy.Port(), user)))
 	return w
 }

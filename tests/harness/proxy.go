@@ -2,7 +2,6 @@ package harness
 
 import (
 	"errors"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -24,6 +23,11 @@ type Proxy struct {
 	cutUp   int64 // bytes left before the cut; -1 = never
 	cutDown int64
 	gate    chan struct{} // not closed: stalled
+	taken   int64         // bytes read from clients
+	fault   *Fault        // armed, with what is left to pass
+	struck  chan struct{} // closed once it has happened
+	mute    bool          // new connections are accepted and get no answer
+	muted   []net.Conn
 }
 
 // Counts are what a proxy saw. Up is towards the server.
@@ -41,6 +45,13 @@ func (c Counts) Sub(d Counts) Counts {
 type link struct {
 	client, server net.Conn
 	heard          bool // guarded by the proxy's mutex: the client has been spoken to since it last spoke
+
+	// What a fault did to it; guarded by the proxy's mutex.
+	detached bool             // the client's end is no end for the server
+	dead     bool             // nothing passes any more, either way
+	wait     [2]chan struct{} // that direction waits for it: 0 down, 1 up
+	pace     [2]time.Duration // that direction passes one byte at a time
+	slow     [2]int           // how many bytes more are paced
 }
 
 // StartProxy starts a proxy to target. It ends with the test.
@@ -49,7 +60,7 @@ func StartProxy(t testing.TB, target string) *Proxy {
 	p := &Proxy{t: t, l: must(net.Listen("tcp", "127.0.0.1:0"))(t), target: target, conns: map[*link]bool{}, cutUp: -1, cutDown: -1, gate: make(chan struct{})}
 	close(p.gate)
 	p.wg.Add(1)
-	go p.accept()
+	go p.accept(p.l)
 	t.Cleanup(p.Close)
 	return p
 }
@@ -110,17 +121,24 @@ func (p *Proxy) Close() {
 	p.closed = true
 	_ = p.l.Close() // closing twice is fine here
 	p.breakAll()
+	for _, c := range p.muted {
+		_ = c.Close() // nothing was ever said on it
+	}
 	p.mu.Unlock()
 	p.Resume()
+	p.Release()
 	p.wg.Wait()
 }
 
-func (p *Proxy) accept() {
+func (p *Proxy) accept(listener net.Listener) {
 	defer p.wg.Done()
 	for {
-		c, err := p.l.Accept()
+		c, err := listener.Accept()
 		if err != nil {
 			return
+		}
+		if p.silent(c) {
+			continue
 		}
 		s, err := net.Dial("tcp", p.target)
 		if err != nil {
@@ -172,7 +190,7 @@ func (p *Proxy) pump(l *link, up bool) {
 		n, err := from.Read(buf)
 		if n > 0 {
 			if up {
-				p.spoke(l)
+				p.spoke(l, n)
 			}
 			chunks <- chunk{buf[:n], time.Now()}
 		}
@@ -182,13 +200,18 @@ func (p *Proxy) pump(l *link, up bool) {
 	}
 	close(chunks)
 	wg.Wait()
+	p.await(l, up)
+	if up && p.outlived(l) {
+		return // the other direction ends with the server
+	}
 	p.forget(l)
 }
 
 // spoke counts a turn when the client speaks for the first time since it heard something.
-func (p *Proxy) spoke(l *link) {
+func (p *Proxy) spoke(l *link, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.taken += int64(n)
 	if l.heard {
 		p.count.Turns++
 		l.heard = false
@@ -196,16 +219,16 @@ func (p *Proxy) spoke(l *link) {
 }
 
 // deliver writes a chunk when its time has come, or a part of it before a cut. It reports whether the connection lives.
-func (p *Proxy) deliver(l *link, to io.Writer, c chunk, up bool) bool {
+func (p *Proxy) deliver(l *link, to net.Conn, c chunk, up bool) bool {
 	p.mu.Lock()
 	gate, latency := p.gate, p.latency
 	p.mu.Unlock()
 	time.Sleep(time.Until(c.at.Add(latency)))
 	<-gate
 	p.mu.Lock()
-	left, count := &p.cutDown, &p.count.Down
+	left := &p.cutDown
 	if up {
-		left, count = &p.cutUp, &p.count.Up
+		left = &p.cutUp
 	}
 	cut := false
 	if *left >= 0 {
@@ -215,12 +238,8 @@ func (p *Proxy) deliver(l *link, to io.Writer, c chunk, up bool) bool {
 			*left -= int64(len(c.data))
 		}
 	}
-	*count += int64(len(c.data))
-	if !up {
-		l.heard = true
-	}
 	p.mu.Unlock()
-	_, err := to.Write(c.data)
+	err := p.pass(l, to, c.data, up)
 	if cut {
 		p.Break()
 	}
@@ -235,4 +254,5 @@ func (p *Proxy) forget(l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, l)
+	l.release()
 }
