@@ -13,7 +13,30 @@ func Faulty(s drivers.Store, p *Plan) drivers.Store { return FaultyNamed(s, p, "
 
 // FaultyNamed is Faulty with a word that the names of the points begin with, for a Plan of several Stores.
 func FaultyNamed(s drivers.Store, p *Plan, label string) drivers.Store {
-	return &faultyStore{Store: s, plan: p, label: label}
+	f := &faultyStore{Store: s, plan: p, label: label}
+	if l, ok := s.(local); ok {
+		return &faultyLocal{faultyStore: f, local: l}
+	}
+	return f
+}
+
+// local is what a store of files can do beside what every Store can: hidden behind a wrapper, it would not be used at all.
+type local interface {
+	EnsureIdentity(ctx context.Context) (string, error)
+	Lock(ctx context.Context) (unlock func(), err error)
+}
+
+type faultyLocal struct {
+	*faultyStore
+	local
+}
+
+func (f *faultyLocal) EnsureIdentity(ctx context.Context) (id string, err error) {
+	err = f.call("EnsureIdentity", "", func() (err error) { id, err = f.local.EnsureIdentity(ctx); return err })
+	if err != nil {
+		id = ""
+	}
+	return id, err
 }
 
 type faultyStore struct {
@@ -28,6 +51,8 @@ func (f *faultyStore) call(op, where string, do func() error) error {
 	if err != nil {
 		return err
 	}
+	inner := do
+	do = func() error { return f.plan.watched(f.label, op, inner) }
 	if item < 0 {
 		return do()
 	}
@@ -99,7 +124,7 @@ func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) e
 		return p.strike(op, b.Name())
 	}
 	n := 0
-	err = do(func(x T) error {
+	each := func(x T) error {
 		n++
 		if !p.enterYield(base, n) {
 			return yield(x)
@@ -111,7 +136,8 @@ func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) e
 			err = drop(x)
 		}
 		return errors.Join(err, p.strike(op, b.Name()))
-	})
+	}
+	err = p.watched(b.store.label, op, func() error { return do(each) })
 	if err == nil && item >= 0 {
 		err = p.strike(op, b.Name())
 	}
@@ -164,6 +190,9 @@ func (b *faultyBox) Mark(ctx context.Context) (m drivers.Mark, err error) {
 func batch[T, R any](b *faultyBox, op string, items []T, do func([]T) ([]R, error), failed func(error) R) ([]R, error) {
 	p := b.store.plan
 	item, _, err := p.enter(b.store.label, op, b.Name(), len(items))
+	if p.Watch != nil {
+		do = oneByOne(b, op, do, failed)
+	}
 	all := func(out []R, err error) []R {
 		for len(out) < len(items) {
 			out = append(out, failed(err))
@@ -196,6 +225,27 @@ func batch[T, R any](b *faultyBox, op string, items []T, do func([]T) ([]R, erro
 		out = append(out, failed(err))
 	}
 	return all(out, p.error(op, b.Name(), false)), err
+}
+
+// oneByOne makes a batch call of each item and tells the Plan's Watch. After an error that concerns all items nothing more is tried.
+func oneByOne[T, R any](b *faultyBox, op string, do func([]T) ([]R, error), failed func(error) R) func([]T) ([]R, error) {
+	return func(items []T) (out []R, err error) {
+		for i := range items {
+			if err != nil {
+				out = append(out, failed(err))
+				continue
+			}
+			err = b.store.plan.watched(b.store.label, op, func() error {
+				res, err := do(items[i : i+1])
+				if len(res) == 0 {
+					res = []R{failed(err)}
+				}
+				out = append(out, res[0])
+				return err
+			})
+		}
+		return out, err
+	}
 }
 
 func (b *faultyBox) Append(ctx context.Context, msgs []drivers.Append) ([]drivers.Appended, error) {

@@ -74,6 +74,10 @@ type Plan struct {
 	EveryYield bool         // each yield of Changes, Describe, Look, Fetch and Since is a point of its own, too
 	OnHit      func(string) // called with the name of the point when the fault happens, without any lock held; After faults: once the effect is done
 
+	// Watch, if set, is called without any lock held before and after each call of a method, with the method's name; of Append, SetFlags, Expunge and Move
+	// before and after each item, which are then done one by one. A call that the fault keeps from being made is not told.
+	Watch func(label, op string, done bool)
+
 	mu     sync.Mutex
 	points []string
 	calls  map[string]int
@@ -151,6 +155,16 @@ func (p *Plan) pass(name string) bool {
 		p.dead = true
 	}
 	return true
+}
+
+// watched makes a call, or what is done for one item of it, and tells Watch.
+func (p *Plan) watched(label, op string, do func() error) error {
+	if p.Watch == nil {
+		return do()
+	}
+	p.Watch(label, op, false)
+	defer p.Watch(label, op, true)
+	return do()
 }
 
 // strike lets the fault take place, after the effect if there is one, and returns the error of the call.
