@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,29 +40,52 @@ func (m *Mailbox) lockTable(ctx context.Context) (unlock func() error, err error
 	}
 	deadline := time.Now().Add(lockPatience)
 	for {
+		// One goroutine of this process at a time: so a lock with our own number that nobody else of us has is nobody's.
+		if mine := ours.take(path); mine {
+			held, err := m.tryLock(path, host)
+			if held {
+				return func() error {
+					defer ours.release(path)
+					return ignoreMissing(os.Remove(path))
+				}, nil
+			}
+			ours.release(path)
+			if err != nil {
+				return nil, err
+			}
+		}
+		if time.Now().After(deadline) {
+			return nil, errTableLock
+		}
+		if err := sleep(ctx, lockRetry); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// tryLock makes the lock, or removes one that nobody holds any more and makes it then. It reports whether it did; an error is one that waiting does
+// not mend. No other goroutine of this process has the lock or tries to make it.
+func (m *Mailbox) tryLock(path, host string) (held bool, err error) {
+	for {
 		err := m.makeLock(path, fmt.Sprintf("%d:%s", os.Getpid(), host))
 		if err == nil {
-			return func() error { return ignoreMissing(os.Remove(path)) }, nil
+			return true, nil
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
+			return false, err
 		}
 		fi, err := os.Lstat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
-			return nil, err
+			return false, err
 		case time.Since(fi.ModTime()) > staleLock || (fi.Size() == 0 && time.Since(fi.ModTime()) > emptyLock) || abandoned(path, host):
 			if err := ignoreMissing(os.Remove(path)); err != nil {
-				return nil, err
+				return false, err
 			}
-			continue
-		case time.Now().After(deadline):
-			return nil, errTableLock
-		}
-		if err := sleep(ctx, lockRetry); err != nil {
-			return nil, err
+		default:
+			return false, nil
 		}
 	}
 }
@@ -98,7 +122,33 @@ func noLinks(err error) bool {
 	return errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOTSUP) || errors.Is(err, syscall.ENOSYS)
 }
 
-// abandoned reports whether a lock names a process of this machine that does not exist any more.
+// ours are the locks that this process holds or tries to make.
+var ours = heldLocks{paths: map[string]bool{}}
+
+type heldLocks struct {
+	mu    sync.Mutex
+	paths map[string]bool
+}
+
+// take reports whether nobody of this process has the lock or tries to make it; then the caller does, until release.
+func (h *heldLocks) take(path string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.paths[path] {
+		return false
+	}
+	h.paths[path] = true
+	return true
+}
+
+func (h *heldLocks) release(path string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.paths, path)
+}
+
+// abandoned reports whether a lock names a process of this machine that does not exist any more, or this one, of which the caller knows that it
+// does not hold it: a process before us had our number, as in a container, where it is always the same, or we could not remove the lock when we were done.
 func abandoned(path, host string) bool {
 	data, err := readSmall(path)
 	if err != nil {
@@ -109,7 +159,7 @@ func abandoned(path, host string) bool {
 	if !ok || err != nil || pid <= 0 || where != host {
 		return false
 	}
-	return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+	return pid == os.Getpid() || errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
 }
 
 // updateTable loads the keyword tables under the lock, lets change compute new ones, and makes what differs durable. change must not modify what it is given.

@@ -1,7 +1,9 @@
 package maildir
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"sync"
@@ -68,5 +70,39 @@ func TestEmptyKeywordLockIsOverridden(t *testing.T) {
 	store(t, m, merge.NewFlags("fresh"))
 	if _, err := os.Stat(lock); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the lock stays: %v", err)
+	}
+}
+
+// A lock with this process's number that this process does not hold was left by one before it, as in a container, where the number is always the same. One that
+// it does hold is waited for.
+func TestKeywordLockOfOurOwnNumber(t *testing.T) {
+	s, c := tree(t, FS)
+	m := openBox(t, s, inbox)
+	lock := c.root + "/INBOX/" + uidlistLock
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(lock, fmt.Appendf(nil, "%d:%s", os.Getpid(), host), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := m.lockTable(t.Context())
+	if err != nil {
+		t.Fatalf("the lock of a process that is gone: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*lockRetry)
+	defer cancel()
+	other := openBox(t, reopen(t, c.root, FS, false), inbox)
+	if _, err := other.lockTable(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a lock that is held: %v", err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err = other.lockTable(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
 	}
 }
