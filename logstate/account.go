@@ -233,7 +233,7 @@ func (a *Account) describe(in Intent) (r intentRecord, names map[Mailbox][2]stri
 	defer a.driver.mu.RUnlock()
 	numbers := []Mailbox{in.Mailbox}
 	for _, e := range in.Effects {
-		if e.Kind == EffectMove {
+		if e.To != 0 {
 			numbers = append(numbers, e.To)
 		}
 	}
@@ -322,17 +322,32 @@ func (a *Account) Unsettled() []Batch {
 // Commit makes ops durable in the shared log, in one entry, and applies them. Ops that would change nothing are left out, and nothing is
 // written when none is left.
 func (a *Account) Commit(ctx context.Context, m Mailbox, ops []Op) error {
-	ops = slices.Clone(ops)
-	for i := range ops {
-		if ops[i].Kind == PutHalf {
-			ops[i].Half.Note = clampNote(ops[i].Half.Note)
-		}
+	return a.CommitAll(ctx, map[Mailbox][]Op{m: ops})
+}
+
+// CommitAll is Commit for several mailboxes: one entry, so that a crash leaves all of it or nothing.
+func (a *Account) CommitAll(ctx context.Context, ops map[Mailbox][]Op) error {
+	if len(ops) == 0 {
+		return nil
 	}
-	if err := checkOps(ops); err != nil {
+	own := make(map[Mailbox][]Op, len(ops))
+	for m, list := range ops {
+		list = slices.Clone(list)
+		for i := range list {
+			if list[i].Kind == PutHalf {
+				list[i].Half.Note = clampNote(list[i].Half.Note)
+			}
+		}
+		own[m] = list
+	}
+	if err := checkOps(slices.Collect(maps.Values(own))...); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	err := a.driver.run(ctx, a.driver.commit(commitJob{mailbox: m, ops: ops, time: a.opt.Now().UnixMilli()}))
-	if err != nil {
+	first := slices.Min(slices.Collect(maps.Keys(own)))
+	job := commitJob{mailbox: first, ops: own[first], time: a.opt.Now().UnixMilli()}
+	delete(own, first)
+	job.others = own
+	if err := a.driver.run(ctx, a.driver.commit(job)); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
 	return nil

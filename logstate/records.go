@@ -136,6 +136,9 @@ func Play(in Intent, out Outcome) (ops []Op, others map[Mailbox][]Op) {
 		case e.Kind == EffectDelete:
 			dropHalf()
 			ops = append(ops, Op{Kind: DropPair, Pair: merge.Pair{ID: e.Old.ID}})
+			if e.To != 0 {
+				others = also(others, e.To, Op{Kind: DropPair, Pair: merge.Pair{ID: e.New.ID}})
+			}
 		case e.Kind == EffectMove:
 			if e.HalfSide == in.Target {
 				dropHalf()
@@ -145,16 +148,22 @@ func Play(in Intent, out Outcome) (ops []Op, others map[Mailbox][]Op) {
 			}
 			p := e.New
 			p.ID[in.Target] = r.ID
-			if others == nil {
-				others = map[Mailbox][]Op{}
-			}
 			if e.HasHalf && e.HalfSide != in.Target { // the half-pair waited where the message went
-				others[e.To] = append(others[e.To], Op{Kind: DropHalf, Half: merge.Half{Side: e.HalfSide, ID: e.HalfID}})
+				others = also(others, e.To, Op{Kind: DropHalf, Half: merge.Half{Side: e.HalfSide, ID: e.HalfID}})
 			}
-			others[e.To] = append(others[e.To], Op{Kind: PutPair, Pair: p})
+			others = also(others, e.To, Op{Kind: PutPair, Pair: p})
 		case e.Kind == EffectCreateMailbox:
 			ops = append(ops, Op{Kind: KnownOn, Side: in.Target})
 		}
 	}
 	return ops, others
+}
+
+// also adds an op to those of a mailbox.
+func also(others map[Mailbox][]Op, m Mailbox, op Op) map[Mailbox][]Op {
+	if others == nil {
+		others = map[Mailbox][]Op{}
+	}
+	others[m] = append(others[m], op)
+	return others
 }

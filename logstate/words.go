@@ -161,7 +161,7 @@ func (n *narrator) effect(in *Intent, e *Effect) string {
 	case EffectFlags:
 		return fmt.Sprintf("change flags of %s:%s", show(to, e.Old.ID[to]), flagChange(e.Add, e.Remove))
 	case EffectDelete:
-		return "delete " + show(to, e.Old.ID[to])
+		return "delete " + show(to, e.Old.ID[to]) + n.movedFrom(e)
 	case EffectCreateMailbox:
 		return fmt.Sprintf("create the mailbox on the %s", to)
 	}
@@ -226,7 +226,7 @@ func (n *narrator) done(in *Intent, e *Effect, r Result) string {
 	case EffectFlags:
 		return fmt.Sprintf("changed flags of %s:%s, now %s", show(to, e.Old.ID[to]), flagChange(e.Add, e.Remove), r.Flags)
 	case EffectDelete:
-		return "deleted " + show(to, e.Old.ID[to])
+		return "deleted " + show(to, e.Old.ID[to]) + n.movedFrom(e)
 	case EffectCreateMailbox:
 		return fmt.Sprintf("created the mailbox on the %s", to)
 	}
@@ -339,4 +339,12 @@ func tellFacts(s *section) []string {
 		out = append(out, "part of the mailbox's state was lost: it will be paired again by content")
 	}
 	return out
+}
+
+// movedFrom says of a deletion from where the message had been moved.
+func (n *narrator) movedFrom(e *Effect) string {
+	if e.To == 0 {
+		return ""
+	}
+	return ", which had been moved from " + n.mailbox(e.To) + " and was removed there"
 }

@@ -286,8 +286,8 @@ func (b *builder) solitary(p *pair, a *arrival) Pair {
 	return old
 }
 
-// conflictMoveGone handles a pair that was moved on side s and removed on the other side. The pair is dropped before the moved message is deleted: if
-// the cycle ends in between, the message is kept and copied, which is the safe mistake.
+// conflictMoveGone handles a pair that was moved on side s and removed on the other side. If the removal wins, the pair is dropped together with the
+// outcome of the deletion: dropped before, a cycle that ends in between would leave a message that looks new.
 func (b *builder) conflictMoveGone(p *pair, s Side) {
 	a := &b.arrivals[p.movedTo[s]]
 	resolution := b.resolve(s.Other())
@@ -298,8 +298,7 @@ func (b *builder) conflictMoveGone(p *pair, s Side) {
 		b.drop(p)
 		a.used = false // it is copied like any other
 	case b.rules.Deletions[s]:
-		b.drop(p)
-		b.act(a.mb, s, Action{Kind: Delete, Old: b.solitary(p, a), Now: a.Flags})
+		b.act(a.mb, s, Action{Kind: Delete, Old: b.solitary(p, a), New: p.stored, Now: a.Flags, To: b.names[p.mb]})
 	default:
 		b.drop(p)
 		b.keepArrival(a)

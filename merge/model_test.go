@@ -279,6 +279,9 @@ func (m *model) act(mb int, target Side, a Action, f fate) {
 		}
 		dropHalf()
 		m.dropPair(mb, a.Old)
+		if a.To != "" {
+			m.dropPair(int(a.To[0]-'A'), a.New)
+		}
 	}
 }
 

@@ -390,7 +390,10 @@ func planString(p Plan) string {
 				case SetFlags:
 					out = append(out, fmt.Sprintf("flags %s+%s-%s", a.Old.ID[s], flagString(a.Add), flagString(a.Remove)))
 				case Delete:
-					out = append(out, fmt.Sprintf("delete %s", a.Old.ID[s]))
+					if a.To != "" {
+						suffix += fmt.Sprintf(" with %s in %s", idString(a.New), a.To)
+					}
+					out = append(out, fmt.Sprintf("delete %s%s", a.Old.ID[s], suffix))
 				}
 			}
 		}

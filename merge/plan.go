@@ -54,22 +54,24 @@ type Action struct {
 	// half-pair whose other half was found in another mailbox (Move), and for a message that one side moved and the other removed (Delete).
 	Old Pair
 	// New is the pair as it will be once the action is done, but for what only the target can tell: its id for the copied or
-	// moved message (empty in New) and which flags it could hold. Both bases of a Copy are the flags to create it with. Unused by Delete.
+	// moved message (empty in New) and which flags it could hold. Both bases of a Copy are the flags to create it with. Of a Delete, the pair that
+	// goes away in the mailbox To when it is done, if To is not empty.
 	New Pair
 	// Now is what the target shows before the action (Move, SetFlags, Delete).
 	Now Flags
 	// Add and Remove are the flags to change on the target (SetFlags; Move, when flags change with it). When done they are also
 	// true of the source's base: the source has shown them already.
 	Add, Remove Flags
-	// To is the destination mailbox by its left name (Move). New.ID of the source side is the source's id there.
+	// To is the destination mailbox by its left name (Move). New.ID of the source side is the source's id there. Of a Delete it is the mailbox, by its left name,
+	// from which the message had been moved before its other half was removed there.
 	To string
 	// Half is the half-pair that this action completes or retries; it goes away when the action is done.
 	Half *Half
 }
 
-// Commit is a change of the state that needs no effect in a store. A message that was moved may be put in one mailbox and dropped in another:
-// Drop of all mailboxes is made durable before the rest of any, because a process may die in between: a message that is forgotten is paired again, one that
-// is known twice might be taken for removed. Apart from that, the commit of a mailbox is made durable as a whole.
+// Commit is a change of the state that needs no effect in a store. A message that was moved may be put in one mailbox and dropped in another: so the commits of all
+// mailboxes are made durable as a whole. Where they are too many for that, Drop of all mailboxes comes before the rest of any, because a process may die in
+// between: a message that is forgotten is paired again, one that is known twice might be taken for removed.
 type Commit struct {
 	Put      []Pair   // pairs to write: found by pairing, with new bases, or with a new id on one side; each replaces what has one of its ids
 	Drop     []Pair   // pairs whose message is gone on both sides, or which Put has under other ids

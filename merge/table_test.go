@@ -178,11 +178,11 @@ var ruleCases = []ruleCase{
 	{"two moved, two places", with(), "A: l1/r1=x[S|S>-|S] l2/r2=y[.|.>-|.]; B: +l3=y; C: +l4=x[S]", "A: move r1 to C as l4/?[S|S], move r2 to B as l3/?[.|.]", "4+0", false},
 
 	// moved | gone
-	{"moved, gone: delete", with(), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: delete l2", "1+1", false},
+	{"moved, gone: delete", with(), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both; B: delete l2 with l1/r1 in A", "1+1", false},
 	{"moved, gone: delete, deletions off", with(noDeletionsLeft), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 deleted-both, drop l1/r1; B: half policy:l2[S]", "1+1", false},
 	{"moved, gone: keep", with(keepConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 copied-back, drop l1/r1; B: copy l2/?[S|S]", "1+1", false},
 	{"moved, gone: left moved and wins", with(leftConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 left-won, drop l1/r1; B: copy l2/?[S|S]", "1+1", false},
-	{"moved, gone: right removed and wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 right-won, drop l1/r1; B: delete l2", "1+1", false},
+	{"moved, gone: right removed and wins", with(rightConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 right-won; B: delete l2 with l1/r1 in A", "1+1", false},
 	{"moved, gone: ask", with(askConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved", "1+1", false},
 	{"moved, gone: fail", with(failConflict), "A: l1/r1=x[S|S>-|-]; B: +l2=x[S]", "A: conflict l1/r1 unresolved, failed", "1+1", false},
 

@@ -31,17 +31,12 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		}
 	}
 	planned := func(b *box) bool { return work[b] != nil }
-	// What is dropped is dropped in all mailboxes before anything else is committed: a pair that is forgotten too early costs a comparison by
-	// content, one that is known twice could delete one of two equal messages.
 	c.applying = c.acc.Now()
 	if err := c.eachBox(ctx, planned, c.commitOrigins); err != nil {
 		return err
 	}
-	for _, pass := range []func(merge.Commit) []logstate.Op{drops, c.puts} {
-		err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitOps(ctx, b, pass(work[b].Commit)) })
-		if err != nil {
-			return err
-		}
+	if err := c.commitFindings(ctx, work); err != nil {
+		return err
 	}
 	steps := []struct {
 		kinds []merge.Kind
@@ -124,6 +119,39 @@ func (c *cycle) commitOrigins(ctx context.Context, b *box) error {
 		}
 	}
 	return c.commitOps(ctx, b, ops)
+}
+
+// commitFindings commits what a plan found out without any effect: all mailboxes at once, since what leaves one may be what another gets. Where that is too much for
+// one record, what is dropped is dropped in all mailboxes before anything else: a pair that is forgotten too early costs a comparison by
+// content, one that is known twice could delete one of two equal messages.
+func (c *cycle) commitFindings(ctx context.Context, work map[*box]*merge.MailboxPlan) error {
+	passes := []func(merge.Commit) []logstate.Op{drops, c.puts}
+	all, n := map[logstate.Mailbox][]logstate.Op{}, 0
+	for b, p := range work {
+		if b.failed.Load() {
+			continue
+		}
+		for _, pass := range passes {
+			if ops := pass(p.Commit); len(ops) > 0 {
+				all[b.num] = append(all[b.num], ops...)
+				n += len(ops)
+			}
+		}
+	}
+	if n <= maxCommitOps {
+		if err := c.logs.CommitAll(ctx, all); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
+	}
+	for _, pass := range passes {
+		planned := func(b *box) bool { return work[b] != nil }
+		err := c.eachBox(ctx, planned, func(ctx context.Context, b *box) error { return c.commitOps(ctx, b, pass(work[b].Commit)) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // drops returns the ops for the pairs that a plan drops.

@@ -385,7 +385,16 @@ func (k controller) deletions(ctx context.Context, actions []merge.Action) error
 				k.b.undone.Store(true)
 				continue
 			}
-			in.Effects = append(in.Effects, logstate.Effect{Kind: logstate.EffectDelete, Old: a.Old, Now: a.Now})
+			e := logstate.Effect{Kind: logstate.EffectDelete, Old: a.Old, Now: a.Now}
+			if a.To != "" {
+				from := k.c.byName(a.To)
+				if from == nil || from.failed.Load() {
+					k.b.undone.Store(true)
+					continue
+				}
+				e.To, e.New = from.num, a.New
+			}
+			in.Effects = append(in.Effects, e)
 			removals = append(removals, drivers.Removal{ID: a.Old.ID[k.side], Seen: a.Now})
 		}
 		if len(removals) == 0 {
