@@ -26,10 +26,10 @@ func TestCrash(t *testing.T) {
 		n.setups.Add(1)
 		for _, i := range some(len(r.cuts), each) {
 			for way := range 3 {
+				n.stops.Add(1)
 				if !r.survives(t, i, lossOf(way, uint64(i))) {
 					return
 				}
-				n.stops.Add(1)
 			}
 		}
 	})

@@ -14,7 +14,7 @@ import (
 
 // tally counts what was tried.
 type tally struct {
-	setups, syncs, stops atomic.Int64
+	setups, stops atomic.Int64
 }
 
 // onSetups calls f with setups, some of them in an ordinary run, in workers each of which has a file system of its own.

@@ -3,11 +3,14 @@ package everystep
 import (
 	"context"
 	"fmt"
+	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"driftless/drivers"
 	"driftless/drivers/drivertest"
@@ -27,7 +30,7 @@ type cut struct {
 // recording is a sync that nobody interrupted, and every moment at which it could have been.
 type recording struct {
 	base  *world      // before the sync
-	fs    *faultfs.FS // has the trace until it is reset
+	disk  *faultfs.FS // has the trace until it is reset
 	cuts  []cut
 	calls []string // the points of the drivers, as drivertest.Plan names them
 	ops   []string // the effects on files, as opNames names them
@@ -43,10 +46,10 @@ var writes = map[string]bool{"Create": true, "Rename": true, "Delete": true, "Ap
 // at a time. Before each of them the servers are cloned: what they have done by then, they have done before it. After each effect on a server they are
 // cloned, too, together with the number of the last effect on a file that has begun: it may have happened or not, since nothing depends on
 // it but what comes later.
-func record(t testing.TB, fs *faultfs.FS, base *world) *recording {
+func record(t testing.TB, disk *faultfs.FS, base *world) *recording {
 	t.Helper()
-	w := base.on(t, fs)
-	r := &recording{base: base, fs: fs}
+	w := base.on(t, disk)
+	r := &recording{base: base, disk: disk}
 	var mu sync.Mutex
 	var version, current [2]int
 	var clones [2]*memory.Server
@@ -66,7 +69,7 @@ func record(t testing.TB, fs *faultfs.FS, base *world) *recording {
 		r.cuts = append(r.cuts, cut{op, clones, at})
 	}
 	name := opNames()
-	fs.SetHook(func(op faultfs.Op) faultfs.Verdict {
+	disk.SetHook(func(op faultfs.Op) faultfs.Verdict {
 		mu.Lock()
 		defer mu.Unlock()
 		n := name(op)
@@ -91,23 +94,23 @@ func record(t testing.TB, fs *faultfs.FS, base *world) *recording {
 	}
 	w.wrap(plan)
 	r.err = w.perform(t.Context())
-	fs.SetHook(nil)
+	disk.SetHook(nil)
 	note(last, "after all")
 	r.calls = plan.Points()
 	return r
 }
 
 // on returns a copy of the world on the file system, where everything counts as durable.
-func (w *world) on(t testing.TB, fs *faultfs.FS) *world {
+func (w *world) on(t testing.TB, disk *faultfs.FS) *world {
 	t.Helper()
-	if err := fs.Reset(); err != nil {
+	if err := disk.Reset(); err != nil {
 		t.Fatal(err)
 	}
-	copyTree(t, w.dir, fs.Backing())
-	if err := fs.Mark(); err != nil {
+	copyTree(t, w.dir, disk.Backing())
+	if err := disk.Mark(); err != nil {
 		t.Fatal(err)
 	}
-	return newWorld(t, w.setup, fs.Dir(), cloned(w.srv))
+	return newWorld(t, w.setup, disk.Dir(), cloned(w.srv))
 }
 
 // wrap puts the faults of a plan between the engine and its stores.
@@ -151,11 +154,29 @@ func opNames() func(faultfs.Op) string {
 	}
 }
 
+// reboot makes what a power cut leaves as old as it is once a machine is up again: locks that other programs respect are told to be stale by their age.
+func reboot(t testing.TB, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".lock") {
+			return err
+		}
+		before := time.Now().Add(-10 * time.Minute)
+		return os.Chtimes(path, before, before)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // at returns the world that is found after a cut and a loss, in a directory of its own.
 func (r *recording) at(t testing.TB, c cut, loss faultfs.Loss, dir string) *world {
 	t.Helper()
-	if err := r.fs.Image(dir, c.op, loss); err != nil {
+	if err := r.disk.Image(dir, c.op, loss); err != nil {
 		t.Fatal(err)
+	}
+	if loss != faultfs.Nothing {
+		reboot(t, dir)
 	}
 	return newWorld(t, r.base.setup, dir, cloned(c.srv))
 }

@@ -117,6 +117,9 @@ func emptyWorld(t testing.TB, s setup, dir string) *world {
 			srv[side] = memory.New(o)
 		}
 	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	w := newWorld(t, s, dir, srv)
 	for _, side := range merge.Sides {
 		w.store(side).create("INBOX")
