@@ -108,6 +108,10 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 				results[i].Status = logstate.Done
 			}
 		case logstate.EffectCreateMailbox:
+			// It is there; whether a power cut would leave it there is not known before the store has made sure of it.
+			if err := c.stores[in.Target].Create(ctx, name); err != nil {
+				return nil, fmt.Errorf("create mailbox %q: %w", name, err)
+			}
 			results[i].Status = logstate.Done
 		case logstate.EffectMove:
 		}

@@ -70,11 +70,11 @@ func TestSyncsPerBatch(t *testing.T) {
 		}
 	})
 	to := openBox(t, s, "To")
+	var removals []drivers.Removal
+	for _, id := range ids {
+		removals = append(removals, drivers.Removal{ID: id, Seen: merge.NewFlags(`\Flagged`, "work").Union(flagOf(t, to, id))})
+	}
 	step("expunge of 100", Ops{DirSyncs: 1}, func() {
-		var removals []drivers.Removal
-		for _, id := range ids {
-			removals = append(removals, drivers.Removal{ID: id, Seen: merge.NewFlags(`\Flagged`, "work").Union(flagOf(t, to, id))})
-		}
 		res, err := to.Expunge(t.Context(), removals)
 		if err := errors.Join(append(res, err)...); err != nil {
 			t.Fatal(err)

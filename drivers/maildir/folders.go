@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"driftless/drivers"
 )
@@ -24,7 +25,8 @@ func (s *Store) graveyard() string {
 	return ".driftless-deleted-"
 }
 
-// Create makes a mailbox, and the directories above it, durably, with mode 0700. It succeeds when the mailbox exists.
+// Create makes a mailbox, and the directories above it, durably, with mode 0700. It succeeds when the mailbox exists, and makes it durable then, too. A mailbox that
+// could not be made durable does not stay: whoever saw it there would take it for one that no power cut takes away.
 func (s *Store) Create(ctx context.Context, name string) error {
 	if err := s.usable(ctx); err != nil {
 		return err
@@ -37,6 +39,7 @@ func (s *Store) Create(ctx context.Context, name string) error {
 	if _, err := os.Stat(s.root); err != nil {
 		return classify("create mailbox", s.root, drivers.ReachStore, err)
 	}
+	there, before := isDir(dir), isMaildir(dir)
 	err = s.mkdirAll(dir)
 	if err == nil && s.layout == MaildirPlusPlus && dir != s.root {
 		err = s.touch(dir + "/" + maildirFolder)
@@ -44,7 +47,26 @@ func (s *Store) Create(ctx context.Context, name string) error {
 	if err == nil {
 		err = s.makeMaildir(dir)
 	}
+	if err != nil && !before && dir != s.root {
+		s.unmake(dir, there)
+	}
 	return classify("create mailbox", canonical(name), drivers.ReachMailbox, err)
+}
+
+// unmake takes back a mailbox that could not be made in full, as far as nobody has put anything into it yet. cur comes first: without it and new it is no mailbox.
+// The directory itself stays if it was there before.
+func (s *Store) unmake(dir string, keep bool) {
+	// The error that led here is reported, and says more than any that comes now.
+	for _, sub := range []string{"/cur", "/new", "/tmp"} {
+		_ = syscall.Rmdir(dir + sub)
+	}
+	if keep {
+		return
+	}
+	if s.layout == MaildirPlusPlus {
+		_ = s.disk.unlink(dir + "/" + maildirFolder)
+	}
+	_ = syscall.Rmdir(dir)
 }
 
 func (s *Store) touch(path string) error {

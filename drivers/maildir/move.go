@@ -71,7 +71,11 @@ func (m *Mailbox) Move(ctx context.Context, ids []merge.ID, to string) ([]driver
 		}
 		return again, nil
 	})
-	if syncErr := errors.Join(dest.syncPlaces(mv.toPlaces), m.syncPlaces(mv.fromPlaces)); syncErr != nil {
+	syncErr := dest.syncPlaces(mv.toPlaces)
+	if syncErr == nil { // otherwise the messages would durably be in neither
+		syncErr = m.syncPlaces(mv.fromPlaces)
+	}
+	if syncErr != nil {
 		syncErr = m.fail("move", unknown(syncErr))
 		for _, i := range mv.done {
 			out[i] = drivers.Moved{ID: out[i].ID, Err: syncErr}

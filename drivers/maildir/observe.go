@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 
 	"driftless/drivers"
 	"driftless/merge"
@@ -160,7 +161,7 @@ func (s *snapshot) absence() error {
 	return errBusy
 }
 
-// Look yields the present state of these messages. One that several passes did not find while others changed the mailbox too fast to prove that it is gone is left
+// Look yields the present state of these messages; that they are there is durable. One that several passes did not find while others changed the mailbox too fast to prove that it is gone is left
 // out: saying that it is there would be as wrong as saying that it is not.
 func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
 	if err := m.store.usable(ctx); err != nil || len(ids) == 0 {
@@ -169,6 +170,11 @@ func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 	s, err := m.locate(ctx, ids)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(ids, func(id merge.ID) bool { _, ok := s.find(id); return ok }) {
+		if err := m.settle(s.at); err != nil {
+			return err
+		}
 	}
 	done := make(map[merge.ID]bool, len(ids))
 	for _, id := range ids {
@@ -191,7 +197,7 @@ func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 	return ctx.Err()
 }
 
-// Since yields every message: the store keeps no order of arrival. Appends in doubt are found by their reserved id instead. A mailbox that others change too
+// Since yields every message, durable by name: the store keeps no order of arrival. Appends in doubt are found by their reserved id instead. A mailbox that others change too
 // fast to be listed reliably is an error with RetryNow.
 func (m *Mailbox) Since(ctx context.Context, _ drivers.Mark, yield func(drivers.Description) error) error {
 	if err := m.store.usable(ctx); err != nil {
@@ -203,6 +209,9 @@ func (m *Mailbox) Since(ctx context.Context, _ drivers.Mark, yield func(drivers.
 	}
 	if !s.proven {
 		return m.fail("list", errBusy)
+	}
+	if err := m.settle(s.at); err != nil {
+		return err
 	}
 	ids := make([]merge.ID, len(s.entries))
 	for i, e := range s.entries {

@@ -30,6 +30,8 @@ type Store struct {
 	closed   atomic.Bool
 	// tables serializes what this process does to keyword tables; other processes are kept off by Dovecot's lock file.
 	tables sync.Mutex
+	// anchored holds the mailbox directories, with their inodes, that are known to be durable by name.
+	anchored sync.Map
 }
 
 var _ drivers.Store = (*Store)(nil)
@@ -131,10 +133,29 @@ func (s *Store) makeMaildir(dir string) error {
 		}
 		made = made || err == nil
 	}
-	if !made {
+	return s.anchor(dir, made)
+}
+
+// anchor makes a mailbox durable by name, from cur, new and tmp up to the root, unless this store did so already. That it exists proves nothing: a mail client
+// may just have made it, or a process that died, or whose fsync failed, before it was durable. What is put into it would go with it.
+func (s *Store) anchor(dir string, made bool) error {
+	fi, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if ino, ok := s.anchored.Load(dir); ok && !made && ino == inodeOf(fi) {
 		return nil
 	}
-	return s.disk.syncDir(dir)
+	for d := dir; ; d = filepath.Dir(d) {
+		if err := s.disk.syncDir(d); err != nil {
+			return err
+		}
+		if len(d) <= len(s.root) {
+			break
+		}
+	}
+	s.anchored.Store(dir, inodeOf(fi))
+	return nil
 }
 
 // Info describes the store.
