@@ -212,7 +212,7 @@ func play(t *testing.T, root string, rng *rand.Rand) {
 		case 3, 4, 5:
 			if len(open) > 0 {
 				file := open[rng.IntN(len(open))]
-				ignore(second(file.Write([]byte(strings.Repeat(string(rune('a'+rng.IntN(26))), 1+rng.IntN(9))))))
+				ignore(second(file.WriteString(strings.Repeat(string(rune('a'+rng.IntN(26))), 1+rng.IntN(9)))))
 			}
 		case 6:
 			if len(open) > 0 {
