@@ -513,9 +513,6 @@ func TestFilesThatAreNotTheLogs(t *testing.T) {
 	for _, name := range foreign {
 		writeFile(t, filepath.Join(dir, name), []byte("something"))
 	}
-	if err := os.Mkdir(filepath.Join(dir, segmentName(77)), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	if got, repairs := checkUsable(t, dir, 3000); len(got) != 5 || repairs != nil {
 		t.Fatalf("%d frames, %+v", len(got), repairs)
 	}
@@ -524,11 +521,20 @@ func TestFilesThatAreNotTheLogs(t *testing.T) {
 			t.Errorf("%s: %q, %v", name, b, err)
 		}
 	}
-	if err := os.Symlink("/dev/zero", filepath.Join(dir, segmentName(99))); err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := openLog(dir, logOptions{}); err == nil {
-		t.Error("a link to a device was taken for a segment")
+	for name, make := range map[string]func(path string) error{
+		"a link to a device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"a directory":        func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		path := filepath.Join(dir, segmentName(99))
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openLog(dir, logOptions{}); !NeedsRebuild(err) {
+			t.Errorf("%s was taken for a segment: %v", name, err)
+		}
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -60,12 +60,15 @@ func (osFiles) SyncDir(dir string) error {
 	return errors.Join(err, d.Close())
 }
 
+// errNotDirectory says that there is something else in the place of a directory.
+var errNotDirectory = errors.New("not a directory")
+
 // makeDir creates a directory that only its owner may enter, with its parents, durably.
 func makeDir(fs fileSystem, dir string) error {
 	info, err := os.Stat(dir)
 	if err == nil {
 		if !info.IsDir() {
-			return fmt.Errorf("%s is not a directory", dir)
+			return fmt.Errorf("%s: %w", dir, errNotDirectory)
 		}
 		return nil
 	}

@@ -27,8 +27,11 @@ func (f *facts) box(m Mailbox) *box {
 	return b
 }
 
+// register notes the names of a mailbox. One that is met here for the first time is not in doubt: all that was ever said of it comes behind its registration.
 func (f *facts) register(m Mailbox, names [2]string) {
+	known := f.boxes[m] != nil
 	b := f.box(m)
+	b.repair = b.repair && known
 	b.named, b.names = true, names
 	f.byName[names] = m
 }

@@ -37,6 +37,15 @@ type frame struct {
 // ErrNewerVersion says that a log was written by a newer version of the program. Nothing was touched.
 var ErrNewerVersion = errors.New("the log was written by a newer version of driftless: use that version, or a newer one")
 
+// errUnusable says that what stands in the place of a log is none, and nothing that this program has made.
+var errUnusable = errors.New("this is no log")
+
+// NeedsRebuild reports whether an error of Open or OpenView will come back as long as the logs are as they are: they were written by a newer version, or are no
+// logs at all. SetAside makes room for new ones.
+func NeedsRebuild(err error) bool {
+	return errors.Is(err, ErrNewerVersion) || errors.Is(err, errUnusable) || errors.Is(err, errBadRecord)
+}
+
 // errBadFrame says that bytes are not a whole, undamaged frame.
 var errBadFrame = errors.New("damaged frame")
 

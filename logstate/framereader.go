@@ -39,7 +39,7 @@ type DamageError struct {
 
 // Error says where and what.
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("%s log is damaged at entry %d (%s, offset %d): %s", e.Log, e.Index, e.Segment, e.Offset, e.What)
+	return fmt.Sprintf("%s log is damaged at entry %d (%s, offset %d): %s; the next sync repairs it", e.Log, e.Index, e.Segment, e.Offset, e.What)
 }
 
 // readFrames calls fn for each frame from a position to the known-good end, and returns where to go on. It writes nothing and needs no

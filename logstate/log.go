@@ -59,6 +59,9 @@ func openLog(dir string, opt logOptions) (l *walLog, repairs []Repair, err error
 		opt.files = osFiles{}
 	}
 	if err := makeDir(opt.files, dir); err != nil {
+		if errors.Is(err, errNotDirectory) {
+			err = fmt.Errorf("%w: %w", errUnusable, err)
+		}
 		return nil, nil, fmt.Errorf("create %s log: %w", opt.Name, err)
 	}
 	ext, repairs, err := repairLog(opt.files, dir, opt.Name, opt.Now())

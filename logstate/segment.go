@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"syscall"
 )
 
 // Suffixes of the files beside the segments. The library finds segments by the exact length of their names, so that whatever else
@@ -60,17 +61,20 @@ func listLog(dir string) ([]logFile, error) {
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%w: %s is not a directory", errUnusable, dir)
+	}
 	if err != nil {
 		return nil, err
 	}
 	var files []logFile
 	for _, e := range entries { // sorted by name, that is by index
 		f, ok := parseLogFile(e.Name())
-		if !ok || e.IsDir() {
+		if !ok {
 			continue
 		}
 		if !e.Type().IsRegular() {
-			return nil, fmt.Errorf("%s in %s is not a regular file", e.Name(), dir)
+			return nil, fmt.Errorf("%w: %s in %s is not a regular file", errUnusable, e.Name(), dir)
 		}
 		files = append(files, f)
 	}
@@ -102,7 +106,7 @@ func readSegment(path string, offset int64, buf []byte) ([]byte, error) {
 	size := info.Size() - offset
 	switch {
 	case size > maxSegmentSize:
-		return buf[:0], fmt.Errorf("%s: %d bytes are too many for a segment", path, info.Size())
+		return buf[:0], fmt.Errorf("%w: %s: %d bytes are too many for a segment", errUnusable, path, info.Size())
 	case size < 0:
 		return buf[:0], io.ErrUnexpectedEOF
 	}

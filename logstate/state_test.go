@@ -261,3 +261,37 @@ func TestInconsistentMailboxIsMarked(t *testing.T) {
 		})
 	}
 }
+
+// A log without its beginning puts what it knows in doubt, but not what is registered from then on.
+func TestNewMailboxIsNotInDoubt(t *testing.T) {
+	dir := t.TempDir()
+	a := openTest(t, dir)
+	boxes := registerTest(t, a, 1)
+	for i := range 100 {
+		must(t, a.Commit(ctx, boxes[0], []Op{{Kind: PutPair, Pair: benchPair(i)}}))
+	}
+	must(t, a.Close())
+	shared := filepath.Join(dir, "shared")
+	segs := segmentsOf(t, shared)
+	if len(segs) < 2 {
+		t.Fatalf("segments %v", segs)
+	}
+	must(t, os.Remove(filepath.Join(shared, segmentName(segs[0]))))
+	a = openTest(t, dir)
+	m, err := a.Register(ctx, [2]string{"new", "new"})
+	must(t, err)
+	must(t, a.Commit(ctx, m, []Op{{Kind: PutPair, Pair: benchPair(7)}}))
+	for range 2 {
+		for _, s := range a.Mailboxes() {
+			if s.Mailbox == m && s.Repair {
+				t.Error("the new mailbox is to be paired again")
+			}
+			if s.Mailbox == boxes[0] && !s.Repair {
+				t.Error("the old mailbox is not to be paired again")
+			}
+		}
+		must(t, a.Close())
+		a = openTest(t, dir)
+	}
+	must(t, a.Close())
+}

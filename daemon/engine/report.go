@@ -53,6 +53,9 @@ func (r *reporter) repaired(rep logstate.Repair) {
 	defer r.mu.Unlock()
 	r.report.Repairs = append(r.report.Repairs, rep)
 	text := fmt.Sprintf("%s log repaired: %s", rep.Log, rep.What)
+	if rep.Segment != "" {
+		text = fmt.Sprintf("%s log repaired at entry %d (%s, offset %d): %s", rep.Log, rep.Index, rep.Segment, rep.Offset, rep.What)
+	}
 	if rep.Kept != "" {
 		text += "; what was damaged is kept in " + rep.Kept
 	}
