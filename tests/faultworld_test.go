@@ -190,7 +190,7 @@ func (w *faultWorld) asWanted(what string) {
 // after calls f in the world that a power cut at this moment leaves: the server is on another machine and stays as it is. Afterwards the server is again as it was.
 func (w *faultWorld) after(loss faultfs.Loss, f func(*faultWorld)) {
 	w.t.Helper()
-	dst := filepath.Join(w.t.TempDir(), "disk")
+	dst := w.f.Scratch()
 	ok(w.t, w.f.Image(dst, len(w.f.Trace()), loss))
 	backup := w.srv.Backup()
 	defer w.srv.Restore(backup)

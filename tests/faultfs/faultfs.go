@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -13,10 +14,11 @@ import (
 
 // FS is a mounted file system. Its methods may be called from any goroutine, but not from a hook, except for Backing and Dir.
 type FS struct {
-	dir, backing string
+	dir, backing, scratch string
 
-	frozen atomic.Bool
-	reads  atomic.Pointer[func(ReadKind, string) syscall.Errno]
+	frozen    atomic.Bool
+	scratches atomic.Uint64
+	reads     atomic.Pointer[func(ReadKind, string) syscall.Errno]
 
 	order sync.Mutex // held through each effect; before tree
 	hook  func(Op) Verdict
@@ -31,6 +33,12 @@ func (f *FS) Dir() string { return f.dir }
 // Backing returns the directory behind the mount. Whoever changes something there himself must see to it that nobody uses the mount at that time, and
 // call Mark or Reset.
 func (f *FS) Backing() string { return f.backing }
+
+// Scratch returns a path where nothing is, without faults and in memory as the directory behind is, so that it costs no wait for a disk: for an image, say. It goes away
+// with the next Reset.
+func (f *FS) Scratch() string {
+	return filepath.Join(f.scratch, strconv.FormatUint(f.scratches.Add(1), 10))
+}
 
 // SetHook replaces the hook; nil lets everything pass.
 func (f *FS) SetHook(hook func(Op) Verdict) {
@@ -88,6 +96,12 @@ func (f *FS) Reset() error {
 	f.order.Lock()
 	defer f.order.Unlock()
 	if err := f.tree.empty(f.backing); err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	if err := os.RemoveAll(f.scratch); err != nil {
+		return fmt.Errorf("reset: %w", err)
+	}
+	if err := os.Mkdir(f.scratch, 0o700); err != nil {
 		return fmt.Errorf("reset: %w", err)
 	}
 	f.base, f.trace, f.hook = newDisk(), nil, nil
@@ -169,14 +183,8 @@ func Mount(tb testing.TB, hook func(Op) Verdict) *FS {
 	if err := usable(); err != nil {
 		tb.Skipf("no fault-injecting file system here: %v", err)
 	}
-	root := tb.TempDir()
-	f := &FS{dir: filepath.Join(root, "mount"), backing: filepath.Join(root, "backing"), hook: hook, base: newDisk()}
-	for _, dir := range []string{f.dir, f.backing} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	unmount, err := f.mount()
+	f := &FS{hook: hook, base: newDisk()}
+	unmount, err := f.mount(tb.TempDir())
 	if err != nil {
 		tb.Fatalf("mount a file system: %v", err)
 	}

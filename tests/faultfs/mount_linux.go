@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -28,9 +29,19 @@ func usable() error {
 	return dev.Close()
 }
 
-// mount mounts and serves the file system and returns what ends that.
-func (f *FS) mount() (unmount func() error, err error) {
+// mount mounts and serves the file system below root and returns what ends that. All of it lives in memory.
+func (f *FS) mount(root string) (unmount func() error, err error) {
 	sweep()
+	if err := syscall.Mount(label, root, "tmpfs", syscall.MS_NOSUID|syscall.MS_NODEV, "mode=0700"); err != nil {
+		return nil, fmt.Errorf("tmpfs: %w", err)
+	}
+	clear := func() error { return syscall.Unmount(root, syscall.MNT_DETACH) }
+	f.dir, f.backing, f.scratch = filepath.Join(root, mountName), filepath.Join(root, "backing"), filepath.Join(root, "scratch")
+	for _, dir := range []string{f.dir, f.backing, f.scratch} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return nil, errors.Join(err, clear())
+		}
+	}
 	f.tree.clear()
 	srv, err := fuse.NewServer(&raw{RawFileSystem: fuse.NewDefaultRawFileSystem(), FS: f}, f.dir, &fuse.MountOptions{
 		FsName: label, Name: label, DirectMountStrict: true,
@@ -39,7 +50,7 @@ func (f *FS) mount() (unmount func() error, err error) {
 		Logger:   log.New(io.Discard, "", 0),
 	})
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, clear())
 	}
 	served := make(chan struct{})
 	go func() { defer close(served); srv.Serve() }()
@@ -53,13 +64,16 @@ func (f *FS) mount() (unmount func() error, err error) {
 			return err
 		}
 		<-served
-		return nil
+		return clear()
 	}
 	if err := srv.WaitMount(); err != nil {
 		return nil, errors.Join(err, unmount())
 	}
 	return unmount, nil
 }
+
+// mountName is the directory that the file system is mounted on, beside the one behind it.
+const mountName = "mount"
 
 // sweep detaches what test processes left mounted that were killed: a file system without anybody who serves it.
 func sweep() {
@@ -74,7 +88,11 @@ func sweep() {
 		}
 		dir := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\134`, `\`).Replace(f[4])
 		if _, err := os.Stat(dir); errors.Is(err, syscall.ENOTCONN) {
-			if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			err := syscall.Unmount(dir, syscall.MNT_DETACH)
+			if root, ours := strings.CutSuffix(dir, "/"+mountName); err == nil && ours {
+				err = syscall.Unmount(root, syscall.MNT_DETACH)
+			}
+			if err != nil {
 				log.Print(fmt.Errorf("detach a dead mount: %w", err))
 			}
 		}

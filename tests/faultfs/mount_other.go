@@ -6,4 +6,4 @@ import "errors"
 
 func usable() error { return errors.New("it is made for Linux") }
 
-func (f *FS) mount() (func() error, error) { return nil, usable() }
+func (f *FS) mount(string) (func() error, error) { return nil, usable() }
