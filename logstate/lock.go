@@ -51,8 +51,9 @@ type holderInfo struct {
 // accountLock is the lock of an account's directory. The kernel drops it when its holder dies, however it dies; the file stays, for its
 // modification time says when the last cycle ran.
 type accountLock struct {
-	path string
-	lock *flock.Flock
+	path    string
+	lock    *flock.Flock
+	flocked func() // Options.flocked, or nothing
 }
 
 // lockAccount creates the account's directory, if need be, and locks it. It waits as opt says; a lock that stays busy is *LockedError,
@@ -67,7 +68,7 @@ func lockAccount(ctx context.Context, dir string, opt Options) (*accountLock, er
 	if opt.Wait <= 0 {
 		opt.Wait = defaultLockWait
 	}
-	l := &accountLock{path: filepath.Join(dir, lockName)}
+	l := &accountLock{path: filepath.Join(dir, lockName), flocked: opt.flocked}
 	deadline := time.NewTimer(opt.Wait)
 	defer deadline.Stop()
 	told := false
@@ -111,6 +112,9 @@ func (l *accountLock) try(now time.Time) (bool, error) {
 	}
 	if !ok {
 		return false, nil
+	}
+	if l.flocked != nil {
+		l.flocked()
 	}
 	// A lock on a file that somebody has removed or replaced excludes nobody.
 	mine, err1 := l.lock.Stat()

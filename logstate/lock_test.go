@@ -249,6 +249,55 @@ func TestLockOfRemovedFileIsNone(t *testing.T) {
 	}
 }
 
+// The file is replaced or removed between its being locked and the look at it: then another process locks the new one, and both would write.
+func TestLockOfReplacedFileIsTakenAgain(t *testing.T) {
+	for name, replace := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", nil, 0o600), os.Rename(path+".new", path))
+		},
+		"replaced by a locked one": func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("\n"), 0o600), os.Rename(path+".new", path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, lockName)
+			var other *accountLock
+			times := 0
+			l, err := lockAccount(t.Context(), dir, Options{Wait: 5 * time.Second, flocked: func() {
+				if times++; times > 1 {
+					return
+				}
+				if err := replace(path); err != nil {
+					t.Error(err)
+				}
+				if strings.HasSuffix(name, "locked one") {
+					other = mustLock(t, dir, Options{NoWait: true})
+					time.AfterFunc(50*time.Millisecond, func() {
+						if err := other.Unlock(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if times < 2 {
+				t.Errorf("the lock was taken %d times", times)
+			}
+			var busy *LockedError
+			if second, err := lockAccount(t.Context(), dir, Options{NoWait: true}); !errors.As(err, &busy) || second != nil {
+				t.Errorf("two processes hold the account: %v", err)
+			}
+			if err := l.Unlock(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
 func TestLastRunOutlivesLocks(t *testing.T) {
 	dir := t.TempDir()
 	if at, err := LastRun(filepath.Join(dir, "none")); err != nil || !at.IsZero() {

@@ -10,6 +10,8 @@ type Options struct {
 	Wait           time.Duration                        // how long to wait for the lock; default 30 s
 	Waiting        func(holder string, since time.Time) // called once when the lock is busy
 	Now            func() time.Time                     // default time.Now
+
+	flocked func() // for tests: called when the lock's file has been locked, before it is looked whether that is still the lock
 }
 
 const defaultCheckpointSize = 8 << 20

@@ -104,11 +104,33 @@ func shorten(s string) string {
 	return s
 }
 
+// output is what a program has written. It can be looked at while the program runs.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+// Write never fails.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+// WriteString never fails.
+func (o *output) WriteString(s string) (int, error) { return o.Write([]byte(s)) }
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
 // Running is a program that was started.
 type Running struct {
 	p        *Program
 	cmd      *exec.Cmd
-	out, err bytes.Buffer
+	out, err output
 	done     chan struct{}
 	result   Result
 }
@@ -203,6 +225,12 @@ func (r *Running) Signal(sig syscall.Signal) {
 		r.p.t.Errorf("signal: %v", err)
 	}
 }
+
+// Pid returns the number of the process.
+func (r *Running) Pid() int { return r.cmd.Process.Pid }
+
+// Stderr returns what the program has written to its standard error so far.
+func (r *Running) Stderr() string { return r.err.String() }
 
 // Done is closed when the program has ended.
 func (r *Running) Done() <-chan struct{} { return r.done }
