@@ -36,6 +36,7 @@ var (
 	ErrUnknown   = errors.New("outcome unknown")
 	ErrReadOnly  = errors.New("mailbox is read-only")
 	ErrTooBig    = errors.New("message is too big for the store")
+	ErrQuota     = errors.New("the quota is used up")
 	ErrLogin     = errors.New("login refused")
 )
 

@@ -273,7 +273,7 @@ func (k controller) writable() bool {
 	if !k.target.Status().ReadOnly {
 		return true
 	}
-	k.refused("change", "", fmt.Errorf("mailbox %q of %s: %w: there is no permission to change it", k.b.names[k.side], k.c.stores[k.side].Info().Address, drivers.ErrReadOnly))
+	k.refused("change", "", fmt.Errorf("mailbox %q of %s: %w: there is no permission to change it, or its file system is mounted read-only", k.b.names[k.side], k.c.stores[k.side].Info().Address, drivers.ErrReadOnly))
 	return false
 }
 

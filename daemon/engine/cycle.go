@@ -94,6 +94,7 @@ func Sync(ctx context.Context, acc Account, req Request, observe func(Event)) (R
 	if c.logs != nil {
 		err = errors.Join(err, c.logs.Close())
 	}
+	err = advise(err)
 	report := c.rep.finish(acc.Now().Sub(start))
 	if err != nil {
 		acc.Log.Debug("cycle ended with an error", zap.String("account", acc.Name), zap.Error(err))

@@ -77,7 +77,7 @@ func (c *cycle) fail(b *box, err error) {
 	if b.failed.Swap(true) {
 		return
 	}
-	c.rep.problem(Problem{Kind: ProblemError, Mailbox: b.name(), Text: err.Error()})
+	c.rep.problem(Problem{Kind: ProblemError, Mailbox: b.name(), Text: advise(err).Error()})
 }
 
 // row is what both listings and the logs say of one mailbox.

@@ -86,6 +86,8 @@ func sentinelOf(st *status) error {
 		return drivers.ErrTooBig
 	case "READ-ONLY":
 		return drivers.ErrReadOnly
+	case "OVERQUOTA":
+		return drivers.ErrQuota
 	}
 	return nil
 }
