@@ -29,7 +29,8 @@
 //   - Renames and unlinks name the exact file that was seen: a message whose flags another program changes at that moment is looked for again.
 //   - A root that was never synced and looks like one of the other layout is not opened (see CheckLayout).
 //   - Locking the root writes nothing either: the lock is one of the directory itself (see lock.go for network file systems).
-//   - Observing writes nothing, until a writing call was made on the store (EnsureIdentity included).
+//   - Observing writes nothing, until a writing call was made on the store (EnsureIdentity included). What a killed process left in tmp is removed by
+//     Look, if the store is locked (see litter.go).
 //
 // # Two files with one unique part
 //

@@ -36,7 +36,13 @@ func (s *Store) Lock(ctx context.Context) (unlock func(), err error) {
 		ok, err := s.tryLock(f)
 		if ok {
 			var once sync.Once
-			return func() { once.Do(func() { _ = f.Close() }) }, nil // closing releases the flock
+			s.locks.Add(1)
+			return func() {
+				once.Do(func() {
+					s.locks.Add(-1)
+					_ = f.Close() // this releases the flock
+				})
+			}, nil
 		}
 		who := "another program"
 		if err == nil {

@@ -167,6 +167,9 @@ func (m *Mailbox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.E
 	if err := m.store.usable(ctx); err != nil || len(ids) == 0 {
 		return err
 	}
+	if err := m.sweep(ctx); err != nil {
+		return err
+	}
 	s, err := m.locate(ctx, ids)
 	if err != nil {
 		return err

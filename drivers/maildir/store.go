@@ -28,6 +28,7 @@ type Store struct {
 	// mayWrite is set by the first writing call: from then on a listing may give twins fresh names.
 	mayWrite atomic.Bool
 	closed   atomic.Bool
+	locks    atomic.Int32 // not 0 while this store holds the root's lock
 	// tables serializes what this process does to keyword tables; other processes are kept off by Dovecot's lock file.
 	tables sync.Mutex
 	// anchored holds the mailbox directories, with their inodes, that are known to be durable by name.
