@@ -17,7 +17,7 @@ func (b *builder) decideHalf(h *half) {
 	case h.Now.Gone && h.sent() && !h.Due:
 		// The append may still arrive. Then it is known for what it is: a copy of a message that was removed.
 		b.plans[h.mb].Waiting++
-		b.plans[h.mb].Vanished++
+		b.plans[h.mb].Unsettled++
 	case h.Now.Gone:
 		b.endHalf(h)
 	default:
@@ -52,19 +52,25 @@ func (h *half) known() Half {
 // was, and has to follow it; otherwise it is the arrival that was moved.
 func (h *half) leads() bool { return h.Moved || h.mb != h.storedMB && h.sent() }
 
-// keepHalf handles a half-pair that nothing completes: what is due is copied, the others stay.
+// keepHalf handles a half-pair that nothing completes: what is due is copied, the others stay. As long as its append may still arrive, its base stays what the append was
+// given: what the arrival differs from is then what each side changed since. The cursors must not pass such a change before.
 func (b *builder) keepHalf(h *half) {
 	next := h.known()
-	next.Base = h.Now.Flags
-	put := !h.Now.Flags.Equal(h.Half.Base)
-	if h.relocated() {
+	put := h.relocated()
+	if put {
 		b.endHalf(h)
-		put = true
 	}
 	due := h.Due && (h.Reason == InDoubt || h.Reason == Quarantined)
+	waits := h.Reason == InDoubt && !due
+	switch changed := !h.Now.Flags.Equal(h.Half.Base); {
+	case changed && waits && h.sent():
+		b.plans[h.mb].Unsettled++
+	case changed:
+		next.Base, put = h.Now.Flags, true
+	}
 	if due && !b.rules.New[h.Side.Other()] {
 		next, put, due = kept(next), true, false
-	} else if h.Reason == InDoubt && !due {
+	} else if waits {
 		b.plans[h.mb].Waiting++
 	}
 	if put {

@@ -120,7 +120,7 @@ type MailboxPlan struct {
 	Actions   [2][]Action // what to do to each side, in the order copies, moves, flags, deletions
 	Conflicts []Conflict
 	Waiting   int  // half-pairs in doubt that wait for their grace time
-	Vanished  int  // of these, the ones whose own message is gone: the cursors must not pass what showed that
+	Unsettled int  // of these, the ones whose own message is gone or changed: the cursors must not pass what showed that
 	Late      int  // messages about which nothing was decided because they were seen too late; look again
 	Failed    bool // conflict = "fail" and there is a conflict: apply nothing here
 }

@@ -279,7 +279,7 @@ func (c *cycle) commitCursors(ctx context.Context) error {
 				b.look = [2]bool{true, true}
 			case b.wrote[side].Load():
 				b.look[side] = true
-			case s == nil || b.blocked || b.vanished || s.cursor == "" || s.cursor == b.cursor[side]:
+			case s == nil || b.blocked || b.unsettled || s.cursor == "" || s.cursor == b.cursor[side]:
 			default:
 				ops = append(ops, logstate.Op{Kind: logstate.SetCursor, Side: side, Cursor: s.cursor})
 				b.cursor[side] = s.cursor

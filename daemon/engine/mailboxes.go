@@ -41,16 +41,16 @@ type box struct {
 	state  baseState
 	cursor [2]string // as committed
 
-	look     [2]bool        // this side must be observed in the next round
-	seen     [2]*sight      // what was observed in this round
-	wrote    [2]atomic.Bool // something was written to this side in this round
-	undone   atomic.Bool    // an action of this round was not carried out and must be planned again
-	blocked  bool           // something waits for a person: cursors stay where they are
-	stuck    atomic.Bool    // a store refused something for a reason that looking again does not mend; the next cycle tries again
-	waiting  int            // half-pairs in doubt
-	vanished bool           // the own message of one of them is gone: cursors stay where they are
-	fled     [2]bool        // an arrival on this side was gone when it was asked about
-	failed   atomic.Bool    // it is left alone for the rest of the cycle
+	look      [2]bool        // this side must be observed in the next round
+	seen      [2]*sight      // what was observed in this round
+	wrote     [2]atomic.Bool // something was written to this side in this round
+	undone    atomic.Bool    // an action of this round was not carried out and must be planned again
+	blocked   bool           // something waits for a person: cursors stay where they are
+	stuck     atomic.Bool    // a store refused something for a reason that looking again does not mend; the next cycle tries again
+	waiting   int            // half-pairs in doubt
+	unsettled bool           // the own message of one of them is gone or changed: cursors stay where they are
+	fled      [2]bool        // an arrival on this side was gone when it was asked about
+	failed    atomic.Bool    // it is left alone for the rest of the cycle
 }
 
 // name is the mailbox's name for people: the left one.

@@ -301,7 +301,7 @@ func (c *cycle) review(p *merge.Plan) {
 		m := &p.Mailboxes[i]
 		b := c.byName(m.Name)
 		b.waiting = m.Waiting
-		b.vanished = m.Vanished > 0
+		b.unsettled = m.Unsettled > 0
 		for _, conflict := range m.Conflicts {
 			if conflict.Resolution == merge.Unresolved {
 				b.blocked = true
