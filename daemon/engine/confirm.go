@@ -16,13 +16,16 @@ const patience = 3
 // one end of what may be a move, or an append in doubt is repeated, every mailbox of that side is either proven not to have changed since it was observed, or observed again: then the other end of all that the first look
 // saw has been seen, too. What only the second look saw is late: it is decided in the next round, when nothing explains it in this one.
 //
-// An arrival alone that is copied too early does no harm unless the other side changed something, too. That spares the mail that just comes in the second look.
+// An arrival alone that is copied too early does no harm unless the other side changed something, too, or, where messages are known already, has an arrival to be copied: what that
+// copy is called would be taken for the new name of the equal message that was moved. That spares the mail that just comes in the second look.
 func (c *cycle) confirm(ctx context.Context) error {
 	if c.req.DryRun || len(c.boxes) < 2 {
 		return nil
 	}
 	var arrived, gone, changed [2]bool
+	known := false
 	for _, b := range c.boxes {
+		known = known || b.state.Count(merge.Left)+b.state.Count(merge.Right) > 0
 		for _, side := range merge.Sides {
 			s := b.seen[side]
 			if s == nil || b.failed.Load() {
@@ -45,7 +48,8 @@ func (c *cycle) confirm(ctx context.Context) error {
 		}
 	}
 	for _, side := range merge.Sides {
-		if !gone[side] && !(arrived[side] && changed[side.Other()]) {
+		other := side.Other()
+		if !gone[side] && !(arrived[side] && (changed[other] || arrived[other] && known)) {
 			continue
 		}
 		if err := c.confirmSide(ctx, side); err != nil {
