@@ -188,6 +188,33 @@ func (c *Client) Select(name string) {
 	}
 }
 
+// TrySelect opens a mailbox for writing, unless it is open already, and reports whether it is there.
+func (c *Client) TrySelect(name string) bool {
+	c.t.Helper()
+	if c.in == name {
+		return true
+	}
+	c.in = ""
+	a, err := c.Try("SELECT %s", box(name))
+	if err != nil {
+		c.t.Fatalf("SELECT: %v", err)
+	}
+	if a.Status == "OK" {
+		c.in = name
+	}
+	return a.Status == "OK"
+}
+
+// TryMove moves messages of the selected mailbox, given by their UIDs, with MOVE, and returns what the server says: a message or a mailbox may be missing.
+func (c *Client) TryMove(uids, to string) Answer {
+	c.t.Helper()
+	a, err := c.Try("UID MOVE %s %s", uids, box(to))
+	if err != nil {
+		c.t.Fatalf("UID MOVE: %v", err)
+	}
+	return a
+}
+
 func uidSet(uids []uint32) string {
 	var b strings.Builder
 	for i := 0; i < len(uids); {

@@ -28,6 +28,7 @@ type Proxy struct {
 	struck  chan struct{} // closed once it has happened
 	mute    bool          // new connections are accepted and get no answer
 	muted   []net.Conn
+	hook    func(up bool)
 }
 
 // Counts are what a proxy saw. Up is towards the server.
@@ -82,6 +83,10 @@ func (p *Proxy) CutUp(n int64) { p.mu.Lock(); defer p.mu.Unlock(); p.cutUp = n }
 
 // CutDown breaks every connection once n more bytes have come from the server. After that the network works again.
 func (p *Proxy) CutDown(n int64) { p.mu.Lock(); defer p.mu.Unlock(); p.cutDown = n }
+
+// Hook has f called before each chunk of data is passed on, from several goroutines, until the next Hook; nil for nothing. What f does is done before the
+// other end learns of the chunk.
+func (p *Proxy) Hook(f func(up bool)) { p.mu.Lock(); defer p.mu.Unlock(); p.hook = f }
 
 // Stall stops all traffic, without closing anything, until Resume.
 func (p *Proxy) Stall() {
@@ -221,10 +226,13 @@ func (p *Proxy) spoke(l *link, n int) {
 // deliver writes a chunk when its time has come, or a part of it before a cut. It reports whether the connection lives.
 func (p *Proxy) deliver(l *link, to net.Conn, c chunk, up bool) bool {
 	p.mu.Lock()
-	gate, latency := p.gate, p.latency
+	gate, latency, hook := p.gate, p.latency, p.hook
 	p.mu.Unlock()
 	time.Sleep(time.Until(c.at.Add(latency)))
 	<-gate
+	if hook != nil {
+		hook(up)
+	}
 	p.mu.Lock()
 	left := &p.cutDown
 	if up {
