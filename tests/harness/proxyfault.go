@@ -129,8 +129,18 @@ func (p *Proxy) await(l *link, up bool) {
 	}
 }
 
-// Links returns how many connections the proxy still keeps, to either end.
-func (p *Proxy) Links() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.conns) }
+// Outlived returns how many connections to the server go on, or wait to go on, though a fault has parted them from their client's end.
+func (p *Proxy) Outlived() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for l := range p.conns {
+		if l.detached {
+			n++
+		}
+	}
+	return n
+}
 
 func way(up bool) int {
 	if up {
