@@ -538,6 +538,22 @@ func TestFilesThatAreNotTheLogs(t *testing.T) {
 	}
 }
 
+func TestSomethingElseInALogsPlace(t *testing.T) {
+	for name, make := range map[string]func(path string) error{
+		"a file":            func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a link to nowhere": func(path string) error { return os.Symlink("nowhere", path) },
+		"a link to a file":  func(path string) error { return os.Symlink("/dev/null", path) },
+	} {
+		dir := filepath.Join(t.TempDir(), "left")
+		if err := make(dir); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := openLog(dir, logOptions{Name: "left"}); !NeedsRebuild(err) || !strings.Contains(Explain("me", err).Error(), "driftless rebuild me") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // FuzzDamage does to a log of several segments what a script says, and checks that a reader and the repair agree about it, and that what
 // is left is right. A step of the script is five bytes: what to do, in which segment, where (two), and how much.
 func FuzzDamage(f *testing.F) {

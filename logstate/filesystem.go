@@ -81,7 +81,12 @@ func makeDir(fs fileSystem, dir string) error {
 			return err
 		}
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+	switch err := os.Mkdir(dir, 0o700); {
+	case errors.Is(err, os.ErrExist): // somebody was quicker, or it is a link to nowhere
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return fmt.Errorf("%s: %w", dir, errNotDirectory)
+		}
+	case err != nil:
 		return err
 	}
 	return fs.SyncDir(parent)

@@ -46,6 +46,14 @@ func NeedsRebuild(err error) bool {
 	return errors.Is(err, ErrNewerVersion) || errors.Is(err, errUnusable) || errors.Is(err, errBadRecord)
 }
 
+// Explain adds to an error about the logs of an account what helps, if it is a rebuild.
+func Explain(account string, err error) error {
+	if !NeedsRebuild(err) {
+		return err
+	}
+	return fmt.Errorf("%w; or `driftless rebuild %s` sets the logs aside, and the next sync pairs again by content", err, account)
+}
+
 // errBadFrame says that bytes are not a whole, undamaged frame.
 var errBadFrame = errors.New("damaged frame")
 

@@ -87,7 +87,7 @@ func (a *app) log(ctx context.Context, c *config.Config, accounts []config.Accou
 		for _, t := range tails {
 			records, err := t.read(names)
 			if err != nil && !f.follow {
-				return fmt.Errorf("%s: %w", t.account, err)
+				return fmt.Errorf("%s: %w", t.account, logstate.Explain(t.account, err))
 			}
 			for _, r := range records {
 				a.printRecord(t.account, r, f.json, several)

@@ -78,7 +78,7 @@ func (a *app) status(c *config.Config, acc config.Account, asJSON bool, now time
 	}
 	view, err := logstate.OpenView(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("read the logs: %w", err)
+		return logstate.Explain(acc.Name, err)
 	}
 	total := statusAccount{Type: "account", Account: acc.Name, Halves: map[string]int{}}
 	if !last.IsZero() {

@@ -279,7 +279,7 @@ func (c *cycle) openLogs() error {
 	if c.req.DryRun {
 		v, err := logstate.OpenView(c.acc.Dir)
 		if err != nil {
-			return c.unusable(fmt.Errorf("read logs of account %s: %w", c.acc.Name, err))
+			return logstate.Explain(c.acc.Name, fmt.Errorf("read logs of account %s: %w", c.acc.Name, err))
 		}
 		c.states = v
 		if n := v.Unsettled(); n[0]+n[1] > 0 {
@@ -298,21 +298,13 @@ func (c *cycle) openLogs() error {
 	}
 	logs, err := logstate.Open(c.stop, c.acc.Dir, opt)
 	if err != nil {
-		return c.unusable(fmt.Errorf("account %s: %w", c.acc.Name, err))
+		return logstate.Explain(c.acc.Name, fmt.Errorf("account %s: %w", c.acc.Name, err))
 	}
 	c.logs, c.states, c.began = logs, logs, c.acc.Now()
 	for _, r := range logs.Repairs() {
 		c.rep.repaired(r)
 	}
 	return nil
-}
-
-// unusable says what helps when the logs themselves are what is wrong.
-func (c *cycle) unusable(err error) error {
-	if !logstate.NeedsRebuild(err) {
-		return err
-	}
-	return fmt.Errorf("%w; or `driftless rebuild %s` sets the logs aside, and the next sync pairs again by content", err, c.acc.Name)
 }
 
 // connect opens both stores at the same time.

@@ -293,6 +293,10 @@ func (h *history) oldFamilies(stranger *history) []family {
 	return []family{
 		mix("an older copy of one log", 24, single),
 		mix("logs of different times", 80, combos),
+		{"left and right exchanged", 8, len(h.moments), func(i int) damaged {
+			m := h.moments[i]
+			return damaged{name: "exchanged", moment: m, logs: exchanged(m.logs), verdict: verdict{older: true}, may: true}
+		}},
 		h.strangersLogs("the shared log of another account", stranger, []int{4, 5, 6, 7}),
 		h.strangersLogs("side logs of another account", stranger, []int{1, 2, 3}),
 	}
