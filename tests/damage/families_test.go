@@ -86,7 +86,7 @@ func (h *history) families(stranger *history) []family {
 	out := []family{
 		h.truncations(tails),
 		variants("a flipped bit", 60, all, func(p place) int { return len(p.data()) * 8 }, func(p place, i int) damaged {
-			d := damaged{name: fmt.Sprintf("bit %d of %s", i, p.path()), logs: flip(p.m.logs, p.path(), i), reported: p.log, verdict: verdict{older: true}}
+			d := damaged{name: fmt.Sprintf("bit %d of %s", i, p.path()), logs: flip(p.m.logs, p.path(), i), reported: p.log}
 			return d
 		}),
 		variants("a zero-filled tail", 12, tails, func(place) int { return 4 }, func(p place, i int) damaged {
@@ -136,7 +136,7 @@ func (h *history) zeroes(all []place) family {
 		at := i * 40
 		n := min(64+i%5*100, len(p.data())-at)
 		d := damaged{
-			name: fmt.Sprintf("%d zeroes at %d of %s", n, at, p.path()), verdict: verdict{older: true},
+			name: fmt.Sprintf("%d zeroes at %d of %s", n, at, p.path()),
 			logs: with(p.m.logs, p.path(), p.data()[:at]+strings.Repeat("\x00", n)+p.data()[at+n:]),
 		}
 		if strings.Trim(p.data()[at:at+n], "\x00") != "" {
@@ -149,7 +149,7 @@ func (h *history) zeroes(all []place) family {
 // segmentFamilies are about whole segments.
 func (h *history) segmentFamilies(all, inner []place) []family {
 	removed := func(p place) damaged {
-		d := damaged{name: "without " + p.path(), logs: without(p.m.logs, p.path()), verdict: verdict{older: true}}
+		d := damaged{name: "without " + p.path(), logs: without(p.m.logs, p.path())}
 		if p.pos > 0 && !p.last {
 			d.reported = p.log
 		}
@@ -169,7 +169,7 @@ func (h *history) segmentFamilies(all, inner []place) []family {
 		kind("a middle segment is missing", 12, func(p place) bool { return p.pos > 0 && !p.last }),
 		kind("the last segment is missing", 8, func(p place) bool { return p.last }),
 		variants("a segment is empty", 10, all, one, func(p place, _ int) damaged {
-			d := damaged{name: p.path() + " is empty", logs: with(p.m.logs, p.path(), ""), verdict: verdict{older: true}}
+			d := damaged{name: p.path() + " is empty", logs: with(p.m.logs, p.path(), "")}
 			if !p.last {
 				d.reported = p.log
 			}
@@ -179,13 +179,13 @@ func (h *history) segmentFamilies(all, inner []place) []family {
 			names := segmentNames(p.m.logs, p.log)
 			last := segment{names[len(names)-1], nil}.first()
 			return damaged{
-				name: "a copy of " + p.path() + " behind the last", logs: with(p.m.logs, fmt.Sprintf("%s/%020d", p.log, last+50), p.data()), verdict: verdict{older: true},
+				name: "a copy of " + p.path() + " behind the last", logs: with(p.m.logs, fmt.Sprintf("%s/%020d", p.log, last+50), p.data()),
 				reported: onlyIf(p.data() != "", p.log),
 			}
 		}),
 		variants("a segment twice, in the next one's place", 10, inner, one, func(p place, _ int) damaged {
 			next := segmentNames(p.m.logs, p.log)[p.pos+1]
-			return damaged{name: "a copy of " + p.path() + " as " + next, logs: with(p.m.logs, p.log+"/"+next, p.data()), verdict: verdict{older: true}, reported: p.log}
+			return damaged{name: "a copy of " + p.path() + " as " + next, logs: with(p.m.logs, p.log+"/"+next, p.data()), reported: p.log}
 		}),
 		variants("the next segment's entries, too", 8, inner, one, func(p place, _ int) damaged {
 			next := p.m.logs[p.log+"/"+segmentNames(p.m.logs, p.log)[p.pos+1]]
@@ -287,7 +287,8 @@ func (h *history) oldFamilies(stranger *history) []family {
 					name += fmt.Sprintf("%s of %q ", log, c.from[k].name)
 				}
 			}
-			return damaged{name: name, moment: c.m, logs: logs, verdict: verdict{older: true}}
+			// As long as one of the logs is of now, an old shared log is found out, and pairing by content unites flags.
+			return damaged{name: name, moment: c.m, logs: logs, verdict: verdict{older: c.from[0] != c.m || c.from[1] != c.m}}
 		}}
 	}
 	return []family{
@@ -295,7 +296,7 @@ func (h *history) oldFamilies(stranger *history) []family {
 		mix("logs of different times", 80, combos),
 		{"left and right exchanged", 8, len(h.moments), func(i int) damaged {
 			m := h.moments[i]
-			return damaged{name: "exchanged", moment: m, logs: exchanged(m.logs), verdict: verdict{older: true}, may: true}
+			return damaged{name: "exchanged", moment: m, logs: exchanged(m.logs), may: true}
 		}},
 		h.strangersLogs("the shared log of another account", stranger, []int{4, 5, 6, 7}),
 		h.strangersLogs("side logs of another account", stranger, []int{1, 2, 3}),
@@ -361,11 +362,11 @@ func (h *history) leftoverFamilies(all []place) []family {
 			}
 			d := damaged{name: p.path() + suffix + ", " + what, logs: with(p.m.logs, p.path()+suffix, data)}
 			// The library writes .START only once everything before it is superfluous: a whole one at a later segment is obeyed.
-			d.verdict = verdict{exact: i < 3 && (suffix != ".START" || i > 0 || p.pos == 0), older: true}
+			d.verdict = verdict{exact: i < 3 && (suffix != ".START" || i > 0 || p.pos == 0)}
 			if i == 3 {
 				d.logs = without(d.logs, p.path())
 				d.logs[p.path()+suffix] = data
-				d.verdict = verdict{older: true}
+				d.verdict = verdict{}
 			}
 			return d
 		}))
