@@ -39,7 +39,11 @@ type controller struct {
 
 // pausing reports whether no further batch should begin: the cycle was interrupted, or others wait for the lock.
 func (k controller) pausing() bool {
-	if k.c.stop.Err() != nil || k.c.tired() {
+	tired := k.c.tired()
+	if tired {
+		k.c.paused.Store(true)
+	}
+	if tired || k.c.stop.Err() != nil {
 		k.b.undone.Store(true)
 		return true
 	}

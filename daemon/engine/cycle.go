@@ -52,7 +52,8 @@ type cycle struct {
 	applying time.Time   // when the present round began to apply
 	waited   bool        // appends in doubt have been given their grace time
 	moved    bool        // the first round is over
-	round    int         // number of the round since the lock was taken
+	round    int         // number of the round
+	paused   atomic.Bool // applying was paused in this round, for others may wait for the lock
 	left     atomic.Bool // an intent was left open
 	withheld [2]bool     // deletions that this side seems to show were held because it is not the recorded store
 	wrong    bool        // a local store is not the recorded one: nothing is done
@@ -148,7 +149,8 @@ func (c *cycle) run(ctx context.Context) error {
 	return c.conclude(ctx)
 }
 
-// rounds observes, plans and applies until an observation leaves nothing to do.
+// rounds observes, plans and applies until an observation leaves nothing to do. A round in which there was more to apply than time to hold the lock does not count: it goes on as
+// long as there is something to do. All others do, however long they take, or a cycle beside people who never stop would never end.
 func (c *cycle) rounds(ctx context.Context) error {
 	for round := 1; ; round++ {
 		c.round = round
@@ -156,7 +158,6 @@ func (c *cycle) rounds(ctx context.Context) error {
 			return nil
 		}
 		if c.expired() {
-			round = 1
 			if err := c.giveWay(ctx); err != nil {
 				return err
 			}
@@ -185,8 +186,12 @@ func (c *cycle) rounds(ctx context.Context) error {
 		}
 		c.moved = true
 		open, wait := c.open()
+		paused := c.paused.Swap(false)
+		if paused {
+			round--
+		}
 		switch {
-		case open > 0 && round >= maxRounds && !c.expired():
+		case open > 0 && round >= maxRounds && !paused:
 			c.rep.problem(Problem{Kind: ProblemNote, Text: fmt.Sprintf("%d mailboxes keep changing; the next sync goes on with them", open)})
 			return nil
 		case open > 0:

@@ -33,3 +33,32 @@ func TestObservationLongerThanTheLockHold(t *testing.T) {
 		}
 	})
 }
+
+// TestPeopleWhoNeverStop changes a mailbox whenever it is looked at, and looking takes long: the cycle must come to its end all the same, and the next one with it.
+func TestPeopleWhoNeverStop(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world, l, r merge.Side) {
+		w.put(l, "INBOX", 1)
+		w.sync()
+		var ahead, rounds atomic.Int64
+		w.acc.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		w.put(r, "INBOX", 2)
+		for _, side := range merge.Sides {
+			w.srv[side].OnCall(func(op, _ string) {
+				if op == "Changes" {
+					ahead.Add(int64(4 * time.Second))
+					w.put(side, "INBOX", int(100+rounds.Add(1)))
+				}
+			})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		rep, err := Sync(ctx, w.acc, Request{}, nil)
+		w.srv[l].OnCall(nil)
+		w.srv[r].OnCall(nil)
+		n := rounds.Load() // looks: one or two for each side and round
+		if err != nil || n > 2*2*maxRounds || n < maxRounds || rep.Copied[l] == 0 {
+			t.Errorf("%d rounds: %v %+v", n, err, rep)
+		}
+		w.settled()
+	})
+}
