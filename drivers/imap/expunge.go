@@ -102,6 +102,21 @@ func markCommands(sel selection, ours map[uint32]item) []*command {
 	return out
 }
 
+// unmarkCommands returns the STOREs that take back what markCommands did.
+func unmarkCommands(ours map[uint32]item) []*command {
+	var marked []uint32
+	for u, it := range ours {
+		if !it.flags.Has(merge.SystemFlags(merge.Deleted)) {
+			marked = append(marked, u)
+		}
+	}
+	var out []*command
+	for _, part := range newUIDSet(marked).split(0) {
+		out = append(out, cmd(`UID STORE %s -FLAGS.SILENT (\Deleted)`, part))
+	}
+	return out
+}
+
 // expunge marks and expunges messages that were just seen unchanged, and reports each.
 func (m *mailbox) expunge(ctx context.Context, c *conn, sel selection, op string, ours map[uint32]item, report func(uint32, error)) error {
 	if len(ours) == 0 {
@@ -170,7 +185,8 @@ func (m *mailbox) expungeAgain(ctx context.Context, c *conn, sel selection, set 
 	return clean, nil
 }
 
-// expungePlain is for servers without UIDPLUS: EXPUNGE removes every message marked as deleted, so it is sent only when those are exactly ours.
+// expungePlain is for servers without UIDPLUS: EXPUNGE removes every message marked as deleted, so it is sent only when those are exactly ours. Otherwise our marks are taken
+// back: left there, the next sync would take them for a user's change, and a user's EXPUNGE for his deletion.
 func (m *mailbox) expungePlain(ctx context.Context, c *conn, sel selection, op string, set uidSet, ours map[uint32]item, marks []*command, report func(uint32, error)) error {
 	f := newFlight(marks...)
 	search := c.searchCommand("DELETED")
@@ -197,7 +213,12 @@ func (m *mailbox) expungePlain(ctx context.Context, c *conn, sel selection, op s
 		}
 	}
 	if deleted.String() != set.String() {
-		m.st.note(fmt.Sprintf("mailbox %q holds messages that others marked as deleted: ours stay marked until those are gone (no UIDPLUS)", m.name))
+		m.st.note(fmt.Sprintf("mailbox %q holds messages that others marked as deleted: nothing can be removed until those are gone (no UIDPLUS)", m.name))
+		if unmark := unmarkCommands(ours); len(unmark) > 0 {
+			if err := c.fly(ctx, newFlight(unmark...)); err != nil {
+				return m.expungeLost(op, list, err, report)
+			}
+		}
 		return m.checkExpunged(ctx, c, sel, op, set, ours, errOthersDeleted, report)
 	}
 	expunge := cmd("EXPUNGE")

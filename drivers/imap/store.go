@@ -80,7 +80,7 @@ func (st *Store) Info() drivers.Info {
 		}
 	}
 	if !st.caps.uidplus() {
-		in.Notes = append(in.Notes, "no UIDPLUS: EXPUNGE is sent only when the deleted messages of the mailbox are exactly ours; otherwise they stay marked")
+		in.Notes = append(in.Notes, "no UIDPLUS: EXPUNGE is sent only when the deleted messages of the mailbox are exactly ours; otherwise ours are left alone")
 	}
 	if !st.caps.condstore() {
 		in.Notes = append(in.Notes, "no CONDSTORE: every sync lists the flags of all messages")
