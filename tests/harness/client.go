@@ -400,3 +400,6 @@ func (c *Client) ModSeqs() string {
 	}
 	return b.String()
 }
+
+// WireName returns a mailbox name as it is written in a command.
+func WireName(name string) string { return box(name) }
