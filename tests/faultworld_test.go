@@ -27,6 +27,8 @@ type faultWorld struct {
 	root string // where logs and Maildir are: on the file system, or on what a power cut left of it
 	srv  *memory.Server
 	want harness.Mail // what both sides must have in the end
+
+	later time.Duration // how far the clock is ahead: quarantined messages are tried again only after a while
 }
 
 // newFaultWorld makes the file system anew: both sides have had a sync, all of that is durable, and then there was something to do in either direction,
@@ -107,7 +109,7 @@ func (w *faultWorld) find(mailbox string, n int) merge.ID {
 func (w *faultWorld) account() engine.Account {
 	dir, mail := filepath.Join(w.root, "state", "work"), filepath.Join(w.root, "Mail")
 	return engine.Account{
-		Name: "work", Dir: dir, Rules: merge.DefaultRules(), Create: merge.Both, Guard: engine.DefaultGuard(), Grace: time.Millisecond,
+		Name: "work", Dir: dir, Rules: merge.DefaultRules(), Create: merge.Both, Guard: engine.DefaultGuard(), Grace: time.Millisecond, Now: func() time.Time { return time.Now().Add(w.later) },
 		Open: [2]func(context.Context) (drivers.Store, error){func(ctx context.Context) (drivers.Store, error) {
 			known := false
 			if v, err := logstate.OpenView(dir); err == nil {

@@ -33,6 +33,7 @@ func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 		c.hesitate(&view)
 		p, questions := merge.Build(view, c.acc.Rules)
 		if len(questions) == 0 {
+			c.spare(&p, view)
 			c.review(&p)
 			return p, nil
 		}
@@ -265,6 +266,9 @@ func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]f
 func (f fact) put(want merge.Want, id *merge.Identity, content *merge.Content) {
 	if want == merge.WantIdentity {
 		*id = f.identity
+		if !id.Known() { // the store could not read as much as its header
+			*content = merge.Unreadable
+		}
 		return
 	}
 	if f.content.Known() && !id.Known() {
@@ -335,7 +339,7 @@ func (c *cycle) review(p *merge.Plan) {
 				}
 			}
 			if why != "" {
-				c.withhold(b, m, side, why)
+				c.withhold(b, m, side, why+". If they are meant, raise guard.deletions, guard.at_least or guard.at_most in the configuration for one sync; if not, restore the messages")
 			}
 		}
 	}
@@ -375,8 +379,7 @@ func (c *cycle) withhold(b *box, m *merge.MailboxPlan, side merge.Side, why stri
 	if !c.once(b, side, "deletions") {
 		return
 	}
-	c.rep.problem(Problem{Kind: ProblemHeld, Mailbox: m.Name, Side: side, Count: held, Text: fmt.Sprintf(
-		"%d deletions on the %s are held: %s. If they are meant, raise guard.deletions, guard.at_least or guard.at_most in the configuration for one sync; if not, restore the messages", held, side, why)})
+	c.rep.problem(Problem{Kind: ProblemHeld, Mailbox: m.Name, Side: side, Count: held, Text: fmt.Sprintf("%d deletions on the %s are held: %s", held, side, why)})
 }
 
 // saidKey names something that is reported once in a cycle, though every round meets it again.
