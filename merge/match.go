@@ -67,6 +67,26 @@ func (c *class) match() {
 	c.remains()
 }
 
+// content returns the content of the class if one of its messages knows it. A pair must not forget it: once it is gone on both sides nobody else can tell.
+func (c *class) content() Content {
+	for _, i := range c.arrivals {
+		if x := c.b.arrivals[i].Content; x.Known() {
+			return x
+		}
+	}
+	for _, i := range c.pairs {
+		if x := c.b.pairs[i].Content; x.Known() {
+			return x
+		}
+	}
+	for _, i := range c.halves {
+		if x := c.b.halves[i].Content; x.Known() {
+			return x
+		}
+	}
+	return Content{}
+}
+
 // span returns the part of list that is in a mailbox; list is sorted by it.
 func span(list []int, mb int, mailboxOf func(int) int) []int {
 	from := sort.Search(len(list), func(i int) bool { return mailboxOf(list[i]) >= mb })
@@ -321,10 +341,7 @@ func (c *class) bothNew(leave int) {
 			p.ID = [2]ID{la.ID, ra.ID}
 			p.Now = [2]Look{{Flags: la.Flags}, {Flags: ra.Flags}}
 			p.Base = uniteBases(Left, nil, [2]Flags{la.Flags, ra.Flags})
-			p.Identity, p.Content = la.Identity, la.Content
-			if !p.Content.Known() {
-				p.Content = ra.Content
-			}
+			p.Identity, p.Content = la.Identity, c.content()
 			la.used, ra.used = true, true
 			b.pairs = append(b.pairs, p)
 		}, [2]func(int) string{c.arrivalFlags, c.arrivalFlags})

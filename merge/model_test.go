@@ -273,10 +273,8 @@ func (m *model) act(mb int, target Side, a Action, f fate) {
 			}
 		}
 	case Delete:
+		// That a message is gone is seen by whoever settles what was not logged, before anything else is looked at.
 		m.remove(target, mb, a.Old.ID[target])
-		if f != fine {
-			return
-		}
 		dropHalf()
 		m.dropPair(mb, a.Old)
 		if a.To != "" {
