@@ -1,5 +1,7 @@
 package merge
 
+import "slices"
+
 // decide makes the plan of everything that was matched, and of what was not.
 func (b *builder) decide() Plan {
 	for i := range b.pairs {
@@ -13,6 +15,7 @@ func (b *builder) decide() Plan {
 			b.decideArrival(a)
 		}
 	}
+	b.await()
 	for i := range b.plans {
 		p := &b.plans[i]
 		if p.Failed {
@@ -23,6 +26,29 @@ func (b *builder) decide() Plan {
 		}
 	}
 	return Plan{Mailboxes: b.plans}
+}
+
+// await notes which mailboxes have arrivals that are the other end of a move from elsewhere.
+func (b *builder) await() {
+	note := func(ai, mb int) {
+		if ai == none || !b.arrivals[ai].used || b.arrivals[ai].mb == mb {
+			return
+		}
+		p := &b.plans[b.arrivals[ai].mb]
+		if !slices.Contains(p.Awaits, b.names[mb]) {
+			p.Awaits = append(p.Awaits, b.names[mb])
+		}
+	}
+	for i := range b.pairs {
+		p := &b.pairs[i]
+		note(p.movedTo[Left], p.mb)
+		note(p.movedTo[Right], p.mb)
+	}
+	for i := range b.halves {
+		h := &b.halves[i]
+		note(h.movedTo, h.mb)
+		note(h.movedTo, h.storedMB)
+	}
 }
 
 func (b *builder) act(mb int, target Side, a Action) {

@@ -123,6 +123,9 @@ type MailboxPlan struct {
 	Unsettled int  // of these, the ones whose own message is gone or changed: the cursors must not pass what showed that
 	Late      int  // messages about which nothing was decided because they were seen too late; look again
 	Failed    bool // conflict = "fail" and there is a conflict: apply nothing here
+	// Awaits names the other mailboxes whose plans say what becomes of arrivals of this one (the other ends of moves). The cursors here must not pass
+	// these arrivals before those plans are carried out.
+	Awaits []string
 }
 
 // Empty reports whether nothing is to be done or committed in the mailbox.

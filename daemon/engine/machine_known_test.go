@@ -37,6 +37,17 @@ var knownHistories = []struct {
 			},
 		},
 	},
+	{
+		"moved on one side, removed on the other, after a sync that failed", []string{"mirrored-maildir-condstore", "mirrored-maildir-qresync", "mirrored-maildir-plain", "imap-imap", "maildir-maildir"},
+		[][]step{
+			{{what: "deed", deed: userAct{what: "deliver", side: merge.Left, letter: 1, box: "A"}}},
+			{
+				{what: "deed", deed: userAct{what: "deliver", side: merge.Right, letter: 0, box: "INBOX"}},
+				{what: "deed", deed: userAct{what: "move", side: merge.Left, box: "B"}},
+				{what: "sync", fault: drivertest.FailBefore, at: point{merge.Left, "", 19}, mid: []interruption{{point{merge.Left, "", 1}, userAct{what: "delete", side: merge.Right}}}},
+			},
+		},
+	},
 }
 
 // TestKnownHistories plays what once went wrong.

@@ -15,7 +15,8 @@ import (
 //
 //   - Nobody touched it: both sides have exactly what they had, whatever happened to processes, logs and ids.
 //   - One side's user touched it: both sides have exactly what he left, mailboxes, flags and multiplicity. Exceptions: what he deleted while an append of that content was in doubt may come
-//     back, as often as he did so. And if knowledge was lost, nothing of what he left is missing, but a message may also be where it was since the last
+//     back, as often as he did so. What the right moved more than once may be where it was moved first, if the left store does not tell what it did: our own move there then
+//     looks like its user's, and of two moves the left one wins. Of equal messages that were made and moved, such a store may mix up the flags. And if knowledge was lost, nothing of what he left is missing, but a message may also be where it was since the last
 //     rest, and flags that were taken off may be there again; for pairing anew never deletes and unites.
 //   - Both touched it: no message is missing but by a deletion, and there are no more than were there and were made. A message that both moved to different places while a
 //     process died, or when knowledge was lost, may be kept in both. A message that one side made where the other side moved an equal one to
@@ -49,6 +50,9 @@ type tally struct {
 	fresh   bool // made since the last rest, or moved during a sync, so that it may be copied and be in doubt
 	doubt   bool // a sync was disturbed while it was fresh
 	doubted int  // deletions while in doubt
+	faulted bool // a sync was disturbed
+	mixed   bool // equal messages were made and moved on one side, and the other side's store does not tell which is which
+	wavers  bool // moved on the right more than once, and our own move on the left may look like its user's, who wins
 	lost    bool
 	stale   bool // an older copy of a log is used
 	pasts   int  // deletions in the whole history
@@ -82,7 +86,7 @@ func (t *tally) said(side merge.Side, flag string, value bool) {
 
 // disturbed notes that a sync did not come to its end as it should.
 func (t *tally) disturbed() {
-	t.doubt = t.doubt || t.fresh
+	t.doubt, t.faulted = t.doubt || t.fresh, true
 	for _, w := range t.words {
 		w[0].faulted, w[1].faulted = true, true
 	}
@@ -132,11 +136,39 @@ func exactly(want, got []place) error {
 // alone checks what only one side's user touched.
 func (t *tally) alone(side merge.Side, now []place) error {
 	want := t.own[side]
+	if t.wavers {
+		return t.counted(len(want), now)
+	}
+	if t.mixed {
+		want, now = unflagged(want), unflagged(now)
+	}
 	if t.doubted == 0 {
 		return exactly(want, now)
 	}
 	if missing := placesWithout(want, now); len(missing) > 0 || len(now) > len(want)+t.doubted {
 		return fmt.Errorf("want %v and at most %d more that were deleted while in doubt, got %v", want, t.doubted, now)
+	}
+	return nil
+}
+
+// unflagged returns places without flags.
+func unflagged(places []place) []place {
+	var out []place
+	for _, p := range places {
+		out = append(out, place{box: p.box})
+	}
+	return out
+}
+
+// counted checks all but the mailboxes: those of moves that followed each other.
+func (t *tally) counted(want int, now []place) error {
+	if len(now) < want || len(now) > want+t.doubted {
+		return fmt.Errorf("want %d messages and at most %d more that were deleted while in doubt, got %v", want, t.doubted, now)
+	}
+	for box := range countBoxes(now) {
+		if t.ever[box] == 0 {
+			return fmt.Errorf("nobody ever put it into %s: %v", box, now)
+		}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ type machine struct {
 	user    [2]userStore
 	srv     [2]*memory.Server // nil for a real Maildir
 	reserve [2]bool           // ids are names that stay: a real Maildir, or a memory server like one
+	unnamed [2]bool           // the store does not tell the ids of what is appended or moved
 	clock   atomic.Int64      // Unix milliseconds
 	stats   *machineStats
 
@@ -56,14 +57,14 @@ func newMachine(dir string, k kind, stats *machineStats) (*machine, error) {
 	m.clock.Store(time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC).UnixMilli())
 	for i, opts := range k.opts {
 		m.srv[i] = memory.New(opts)
-		m.user[i], m.reserve[i] = memoryUser{m.srv[i]}, opts.Reserves
+		m.user[i], m.reserve[i], m.unnamed[i] = memoryUser{m.srv[i]}, opts.Reserves, opts.NoUIDPlus
 	}
 	if k.real {
 		u, err := newMaildirUser(dir)
 		if err != nil {
 			return nil, err
 		}
-		m.user[merge.Left], m.srv[merge.Left], m.reserve[merge.Left] = u, nil, true
+		m.user[merge.Left], m.srv[merge.Left], m.reserve[merge.Left], m.unnamed[merge.Left] = u, nil, true, false
 	}
 	m.acc = Account{
 		Name: "machine", Dir: filepath.Join(dir, "logs"),
@@ -198,6 +199,7 @@ func (m *machine) act(d userAct, during bool) error {
 		if err := u.deliver(d.box, merge.NewFlags(strings.Fields(d.flags)...), mailDate(d.letter), []byte(mails[d.letter].data)); err != nil {
 			return err
 		}
+		t.mixed = t.mixed || m.unnamed[d.side.Other()] && total(t.moved[d.side]) > 0
 		return m.learn(d.side, d.letter)
 	}
 	if len(mail) == 0 {
@@ -222,6 +224,8 @@ func (m *machine) act(d userAct, during bool) error {
 		err = u.deliver(d.box, msg.flags, mailDate(l), []byte(msg.data))
 	case "move":
 		t.fresh = t.fresh || during
+		// Where it went first, it may be taken for somebody's move there, if the left does not tell what it did.
+		t.wavers = t.wavers || d.side == merge.Right && total(t.moved[d.side]) > 0 && (m.unnamed[merge.Left] || t.faulted && len(t.own[d.side]) > 1)
 		t.moved[d.side][d.box]++
 		t.ever[d.box]++
 		err = u.move(msg, d.box)
@@ -244,6 +248,7 @@ func (m *machine) act(d userAct, during bool) error {
 	if err != nil {
 		return err
 	}
+	t.mixed = t.mixed || m.unnamed[d.side.Other()] && total(t.made[d.side]) > 0 && total(t.moved[d.side]) > 0
 	return m.learn(d.side, l)
 }
 
@@ -372,6 +377,9 @@ func (m *machine) disturbedSync(s step) error {
 				m.stats.interruptions.Add(1)
 				m.mu.Lock()
 				m.note("      at %s", name)
+				for _, t := range m.tallies {
+					t.doubt = t.doubt || t.fresh && m.unnamed != [2]bool{} // until the next look, every append is in doubt
+				}
 				m.mu.Unlock()
 				if err := m.act(i.deed, true); err != nil {
 					m.mu.Lock()
@@ -431,6 +439,9 @@ func (m *machine) disturbedSync(s step) error {
 		}
 	}
 	m.note("      -> %s", outcome(r, err))
+	if struck {
+		disturb() // what was under way on the other side, too
+	}
 	if crashed != nil {
 		if err := crashed.restore(m.acc.Dir, [3]bool{true, true, true}); err != nil {
 			return err

@@ -21,7 +21,7 @@ const maxAnswers = 6
 func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 	view := merge.View{}
 	for _, b := range c.boxes {
-		b.fled = [2]bool{}
+		b.fled, b.awaits = [2]bool{}, nil
 		if b.failed.Load() || (b.seen[0] == nil && b.seen[1] == nil) {
 			continue
 		}
@@ -306,6 +306,9 @@ func (c *cycle) review(p *merge.Plan) {
 		b := c.byName(m.Name)
 		b.waiting = m.Waiting
 		b.unsettled = m.Unsettled > 0
+		for _, name := range m.Awaits {
+			b.awaits = append(b.awaits, c.byName(name))
+		}
 		for _, conflict := range m.Conflicts {
 			if conflict.Resolution == merge.Unresolved {
 				b.blocked = true
