@@ -20,7 +20,8 @@ import (
 //     rest, and flags that were taken off may be there again; for pairing anew never deletes and unites.
 //   - Both touched it: no message is missing but by a deletion, and there are no more than were there and were made. A message that both moved to different places while a
 //     process died, or when knowledge was lost, may be kept in both. A message that one side made where the other side moved an equal one to
-//     is taken for that one, and so is one that was made anywhere while an append was in doubt. Flags of a single message: per flag the last word, or one of both if neither user saw the other's.
+//     is taken for that one, and so is one that was made anywhere while an append was in doubt. Flags of a single message: per flag the last word, or one of both if neither user saw the other's. What one user
+//     moved during a sync, while the other one flagged it, may be copied and lose the flag with the original: a sync looks only once at mail that just comes.
 //
 // While syncs are broken, too, nothing changes on a side for a content that only this side's user, or nobody, touched.
 
@@ -52,6 +53,7 @@ type tally struct {
 	doubted int  // deletions while in doubt
 	faulted bool // a sync was disturbed
 	mixed   bool // equal messages were made and moved on one side, and the other side's store does not tell which is which
+	raced   bool // moved during a sync
 	wavers  bool // moved on the right more than once, and our own move on the left may look like its user's, who wins
 	lost    bool
 	stale   bool // an older copy of a log is used
@@ -240,7 +242,7 @@ func (t *tally) counts(now []place) error {
 
 // lastWords checks the flags of a message that is easy to follow.
 func (t *tally) lastWords(now []place) error {
-	if len(t.base) != 1 || total(t.made[0])+total(t.made[1]) > 0 || t.gone != [2]int{} || t.lost || len(now) != 1 {
+	if len(t.base) != 1 || total(t.made[0])+total(t.made[1]) > 0 || t.gone != [2]int{} || t.lost || t.raced || len(now) != 1 {
 		return nil
 	}
 	for _, f := range flagWords {

@@ -223,7 +223,7 @@ func (m *machine) act(d userAct, during bool) error {
 		t.ever[d.box]++
 		err = u.deliver(d.box, msg.flags, mailDate(l), []byte(msg.data))
 	case "move":
-		t.fresh = t.fresh || during
+		t.fresh, t.raced = t.fresh || during, t.raced || during
 		// Where it went first, it may be taken for somebody's move there, if the left does not tell what it did.
 		t.wavers = t.wavers || d.side == merge.Right && total(t.moved[d.side]) > 0 && (m.unnamed[merge.Left] || t.faulted && len(t.own[d.side]) > 1)
 		t.moved[d.side][d.box]++
