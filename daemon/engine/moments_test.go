@@ -225,7 +225,7 @@ func TestMoments(t *testing.T) {
 	}
 	tried, applied, missed := 0, 0, 0
 	failed := map[string]int{} // by deed, op and side: one defect shows at many moments
-	for i := range torture.Points(t, len(cells), 1200) {
+	for i := range torture.Points(t, len(cells), 700) {
 		c := cells[i]
 		w, l, r := momentWorld(t, c.char, c.mirrored, c.deed)
 		x := r
