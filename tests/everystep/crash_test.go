@@ -1,8 +1,7 @@
 package everystep
 
 import (
-	"os"
-	"path/filepath"
+	"fmt"
 	"testing"
 
 	"driftless/tests/faultfs"
@@ -15,19 +14,16 @@ import (
 func TestCrash(t *testing.T) {
 	setups, each := rotated(0), 12
 	if _, on := torture.On(t); on {
-		setups, each = allSetups(), 1<<30
+		setups, each = allSetups(), every
 	}
-	var n tally
-	onSetups(t, setups, len(setups), func(t *testing.T, fs *faultfs.FS, s setup) {
-		r := record(t, fs, prepare(t, s, filepath.Join(scratch(t), "w")))
-		if r.err != nil {
-			t.Fatalf("%s: the sync that nobody interrupts: %v", s, r.err)
+	n := onSetups(t, setups, len(setups), func(tr *trial) {
+		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
+		if r == nil {
+			return
 		}
-		n.setups.Add(1)
 		for _, i := range some(len(r.cuts), each) {
-			for way := range 3 {
-				n.stops.Add(1)
-				if !r.survives(t, i, lossOf(way, uint64(i))) {
+			for way := range losses {
+				if !tr.survives(r, i, lossOf(way, uint64(i))) {
 					return
 				}
 			}
@@ -35,6 +31,49 @@ func TestCrash(t *testing.T) {
 	})
 	t.Logf("%d syncs of %d scenarios stopped in %d ways", n.setups.Load(), len(scenarios), n.stops.Load())
 }
+
+// The sync that follows a stop is stopped, too: at a sample of the moments of the first, each moment of the second.
+func TestCrashTwice(t *testing.T) {
+	setups, first, second := rotated(3), 2, 6
+	if _, on := torture.On(t); on {
+		setups, first, second = allSetups(), 12, every
+	}
+	n := onSetups(t, setups, len(setups), func(tr *trial) {
+		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
+		if r == nil {
+			return
+		}
+		var again []*world
+		var how []string
+		for k, i := range some(len(r.cuts), first+2) {
+			if k == 0 || k == first+1 {
+				continue // nothing has happened yet, or everything
+			}
+			loss := lossOf((i+k)%losses, uint64(i))
+			again = append(again, r.at(tr.t, r.cuts[i], loss, tr.newDir()))
+			how = append(how, r.describe(i, loss))
+		}
+		for k, w := range again {
+			w.scenario.run = nil // what follows a rebuild is a sync
+			r := tr.record(w)
+			if r == nil {
+				return
+			}
+			r.story = how[k] + ", and once more "
+			for j, i := range some(len(r.cuts), second) {
+				if !tr.survives(r, i, lossOf((j+k)%losses, uint64(i))) {
+					return
+				}
+			}
+		}
+	})
+	t.Logf("%d syncs of %d scenarios stopped twice in %d ways", n.setups.Load(), len(scenarios), n.stops.Load())
+}
+
+const (
+	every  = 1 << 30
+	losses = 3
+)
 
 func lossOf(way int, seed uint64) faultfs.Loss {
 	switch way {
@@ -56,33 +95,30 @@ func some(total, few int) []int {
 	return out
 }
 
-// scratch returns a new directory that is removed with the test.
-func scratch(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp(t.TempDir(), "w")
-	if err != nil {
-		t.Fatal(err)
+// record is record with the trial's disk. A sync that fails by itself is a failure of the trial.
+func (tr *trial) record(w *world) *recording {
+	r := record(tr.t, tr.disk, w)
+	if r.err != nil {
+		tr.fail(tr.setup.String(), []string{fmt.Sprintf("the sync that nobody interrupts: %v", r.err)})
+		return nil
 	}
-	return dir
+	return r
 }
 
 // survives brings a moment back, syncs, and reports whether everything is as it must be.
-func (r *recording) survives(t *testing.T, i int, loss faultfs.Loss) bool {
-	t.Helper()
-	dir := scratch(t)
-	defer func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Error(err)
-		}
-	}()
-	w := r.at(t, r.cuts[i], loss, filepath.Join(dir, "w"))
+func (tr *trial) survives(r *recording, i int, loss faultfs.Loss) bool {
+	tr.stops.Add(1)
+	w := r.at(tr.t, r.cuts[i], loss, tr.newDir())
+	defer tr.removeDir(w.dir)
 	wrong := w.check()
-	if len(wrong) == 0 {
-		return true
+	if len(wrong) > 0 {
+		tr.fail(fmt.Sprintf("%s: %sstopped %s", tr.setup, r.story, r.describe(i, loss)), wrong)
 	}
-	t.Errorf("%s: stopped at moment %d of %d, %s (op %d), %s:", r.base.setup, i, len(r.cuts), r.cuts[i].at, r.cuts[i].op, loss)
-	for _, l := range wrong {
-		t.Error("  " + l)
-	}
-	return false
+	return len(wrong) == 0
+}
+
+// describe says where a sync was stopped, and how.
+func (r *recording) describe(i int, loss faultfs.Loss) string {
+	c := r.cuts[i]
+	return fmt.Sprintf("at moment %d of %d, %s (op %d), %s", i, len(r.cuts), c.at, c.op, loss)
 }

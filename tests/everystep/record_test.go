@@ -35,6 +35,7 @@ type recording struct {
 	calls []string // the points of the drivers, as drivertest.Plan names them
 	ops   []string // the effects on files, as opNames names them
 	err   error    // of the sync
+	story string   // what had happened before
 }
 
 // writes are the driver's methods that change a store.
