@@ -17,11 +17,12 @@ import (
 //	                                                              no, or no name was reserved: in doubt. The half-pair is completed by an
 //	                                                              arrival with equal content anywhere in the target, or copied again
 //	                                                              once it stayed absent for the grace time
-//	move            Is the message still where it was?            yes: not done
+//	move            Is the message still where it was?            yes: not done; but if ids are names and the destination has it under the same
+//	                                                              one, half of the move survived a power cut: it is done again
 //	                                                              no: done if the destination has it since the mark, else not done
 //	flags           Does the message show the whole change?       yes: done; no: not done, and planned again against the old base
 //	delete          Is the message gone?                          yes: done; no: not done
-//	create mailbox  Does the mailbox exist?                       yes: done; no: not done
+//	create mailbox  Does the mailbox exist?                       yes: done, and what is missing of it is made; no: not done
 //
 // "Not done" is always safe: the next observation sees what is there. "Done" keeps our own effects from looking like somebody's changes.
 func (c *cycle) settle(ctx context.Context) error {
@@ -108,7 +109,8 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 				results[i].Status = logstate.Done
 			}
 		case logstate.EffectCreateMailbox:
-			// It is there; whether a power cut would leave it there is not known before the store has made sure of it.
+			// It is there, but perhaps not all of it (a Maildir is three directories), and whether a power cut would leave it there is not known before
+			// the store has made sure of it.
 			if err := c.stores[in.Target].Create(ctx, name); err != nil {
 				return nil, fmt.Errorf("create mailbox %q: %w", name, err)
 			}
@@ -116,7 +118,79 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 		case logstate.EffectMove:
 		}
 	}
+	if err := c.finishMoves(ctx, in, names, looks, results); err != nil {
+		return nil, err
+	}
 	return results, c.askMoves(ctx, in, names, looks, results)
+}
+
+// finishMoves moves once more what is both where it was and where it was to go. That is only known where ids are names; the store recognises its own half-done
+// move by them.
+func (c *cycle) finishMoves(ctx context.Context, in logstate.Intent, names map[logstate.Mailbox][2]string, looks map[merge.ID]drivers.Entry, results []logstate.Result) error {
+	places := map[logstate.Mailbox][]int{}
+	for i, e := range in.Effects {
+		if l, seen := looks[askedID(in.Target, e)]; e.Kind == logstate.EffectMove && seen && !l.Gone {
+			places[e.To] = append(places[e.To], i)
+		}
+	}
+	for to, effects := range places {
+		there, err := c.presentIn(ctx, in, names[to][in.Target], effects)
+		if err != nil {
+			return err
+		}
+		if len(there) == 0 {
+			continue
+		}
+		m, err := c.stores[in.Target].Open(ctx, names[in.Mailbox][in.Target])
+		if err != nil {
+			return err
+		}
+		ids := make([]merge.ID, len(there))
+		for n, i := range there {
+			ids[n] = askedID(in.Target, in.Effects[i])
+		}
+		moved, err := m.Move(ctx, ids, names[to][in.Target])
+		if err = errors.Join(err, m.Close()); err != nil {
+			return fmt.Errorf("mailbox %q: %w", names[in.Mailbox][in.Target], err)
+		}
+		for n, i := range there {
+			if moved[n].Err == nil && moved[n].ID != "" {
+				results[i] = logstate.Result{Status: logstate.Done, ID: moved[n].ID}
+			}
+		}
+	}
+	return nil
+}
+
+// presentIn returns which of the effects' messages a mailbox has under the very ids that they had elsewhere, none where ids are not names.
+func (c *cycle) presentIn(ctx context.Context, in logstate.Intent, name string, effects []int) (there []int, err error) {
+	m, err := c.stores[in.Target].Open(ctx, name)
+	if errors.Is(err, drivers.ErrNoMailbox) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	if !m.Status().Reserves {
+		return nil, nil
+	}
+	at := map[merge.ID]int{}
+	ids := make([]merge.ID, len(effects))
+	for n, i := range effects {
+		ids[n] = askedID(in.Target, in.Effects[i])
+		at[ids[n]] = i
+	}
+	err = m.Look(ctx, ids, func(e drivers.Entry) error {
+		if !e.Gone {
+			there = append(there, at[e.ID])
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("mailbox %q: %w", name, err)
+	}
+	return there, nil
 }
 
 // askedID is the id on the target that the question about an effect is about, "" if there is none.

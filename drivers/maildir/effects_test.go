@@ -509,3 +509,64 @@ func TestUnknownOutcomes(t *testing.T) {
 		t.Errorf("move: %+v, %v", moved, err)
 	}
 }
+
+// A mailbox of which only tmp and new were made before a crash is one that can be written to: what is missing is made.
+func TestHalfMadeMailboxIsWritable(t *testing.T) {
+	s, c := tree(t, FS)
+	for _, sub := range []string{"tmp", "new"} {
+		if err := os.MkdirAll(c.root+"/Box/"+sub, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(c.root+"/Box/new/1.unread.host", []byte("Subject: 1\n\nbody\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := openBox(t, s, "Box")
+	if m.Status().ReadOnly {
+		t.Error("it is said to be read-only")
+	}
+	res, err := m.SetFlags(t.Context(), []drivers.FlagChange{{ID: "1.unread.host", Add: merge.NewFlags(`\Seen`)}})
+	if err != nil || res[0].Err != nil {
+		t.Fatalf("flags: %v, %+v", err, res)
+	}
+	store(t, m, merge.NewFlags(`\Flagged`))
+	got, _ := observe(t, openBox(t, s, "Box"), "", drivers.Full)
+	if len(got) != 2 {
+		t.Errorf("%v", got)
+	}
+}
+
+// Of a move only the destination's half survived a power cut: the file has both names. Moving it again ends that, without a second message.
+func TestMoveThatIsHalfDone(t *testing.T) {
+	s, c := tree(t, FS)
+	if err := s.Create(t.Context(), "Box"); err != nil {
+		t.Fatal(err)
+	}
+	m := openBox(t, s, inbox)
+	ids := store(t, m, merge.NewFlags(`\Seen`), merge.NewFlags(`\Seen`))
+	linked, err := c.file(inbox, ids[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(linked, c.root+"/Box/cur/"+filepath.Base(linked)); err != nil {
+		t.Fatal(err)
+	}
+	// The other one has a file of its own there with the same unique part: it stays, and the message gets a fresh name beside it.
+	copied, err := c.file(inbox, ids[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(c.root+"/Box/cur/"+filepath.Base(copied), []byte("Subject: another\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	moved, err := openBox(t, s, inbox).Move(t.Context(), ids, "Box")
+	if err != nil || moved[0].Err != nil || moved[0].ID != ids[0] || moved[1].Err != nil || moved[1].ID == ids[1] {
+		t.Errorf("%+v, %v", moved, err)
+	}
+	if got, _ := observe(t, openBox(t, s, inbox), "", drivers.Full); len(got) != 0 {
+		t.Errorf("where they were: %v", got)
+	}
+	if got, _ := observe(t, openBox(t, s, "Box"), "", drivers.Full); len(got) != 3 {
+		t.Errorf("where they went: %v", got)
+	}
+}

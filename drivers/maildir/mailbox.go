@@ -20,6 +20,7 @@ type Mailbox struct {
 	dir      string
 	clock    clockKind
 	readOnly bool
+	half     bool // cur was missing: who made the mailbox was cut off; the first writing call makes it
 
 	// naming is held while an append makes or renames a file: the kernel does this one at a time in a directory anyway, and whoever waits for its turn
 	// there burns processor time.
@@ -70,7 +71,11 @@ func (s *Store) open(ctx context.Context, name string) (*Mailbox, error) {
 	if m.clock, err = clockOf(dir); err != nil {
 		return nil, m.fail("open mailbox", err)
 	}
-	m.readOnly = unix.Access(dir+"/cur", unix.W_OK) != nil
+	err = unix.Access(dir+"/cur", unix.W_OK)
+	if m.half = errors.Is(err, unix.ENOENT); m.half {
+		err = unix.Access(dir, unix.W_OK)
+	}
+	m.readOnly = err != nil
 	return m, nil
 }
 
@@ -140,6 +145,9 @@ func (m *Mailbox) writable(ctx context.Context, op string) error {
 		return &drivers.Error{Op: op, Where: m.name, Reach: drivers.ReachMailbox, Retry: drivers.RetryNever, Err: drivers.ErrReadOnly}
 	}
 	m.store.mayWrite.Store(true)
+	if m.half {
+		return m.fail(op, m.store.makeMaildir(m.dir))
+	}
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (mv *mover) prepare(ctx context.Context, ids []merge.ID, batch []target) (*
 	for n, t := range batch {
 		id := ids[t.i]
 		wishes[n] = wish{id: id, flags: kw.flags(id, t.f.name)}
-		if mv.taken(id) {
+		if mv.taken(id) && !mv.arrived(id, t.f) {
 			wishes[n].id = mv.from.Reserve()
 		}
 	}
@@ -126,8 +126,32 @@ func (mv *mover) taken(id merge.ID) bool {
 	return ok
 }
 
+// arrived reports whether the message is in the destination already, under one more name of the same file: a machine lost its power when of a move only the
+// destination was durable, on a file system that does not rename in one go.
+func (mv *mover) arrived(id merge.ID, f file) bool {
+	there, ok := mv.occupied.find(id)
+	if !ok || id == noUnique {
+		return false
+	}
+	source, err := os.Lstat(mv.from.dir + "/" + f.path())
+	if err != nil {
+		return false
+	}
+	target, err := os.Lstat(mv.to.dir + "/" + there.path())
+	return err == nil && os.SameFile(source, target) && linksOf(source) > 1
+}
+
 // move renames one file into the destination. Letters that nobody can name are kept unless they are lower-case: those may mean something there.
 func (mv *mover) move(id merge.ID, f file, w wish, kw *keywords) error {
+	if w.id == id && mv.arrived(id, f) {
+		if err := mv.from.store.disk.unlink(mv.from.dir + "/" + f.path()); err != nil {
+			return err
+		}
+		mv.fromPlaces.add(f.in)
+		mv.toPlaces.add(inCur)
+		mv.from.note(id, nil)
+		return nil
+	}
 	_, old, _, has := splitName(f.name)
 	old = strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
