@@ -16,7 +16,7 @@ func TestCrash(t *testing.T) {
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
-	n := onSetups(t, setups, len(setups), func(tr *trial) {
+	n := onSetups(t, setups, true, func(tr *trial) {
 		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
 		if r == nil {
 			return
@@ -38,7 +38,7 @@ func TestCrashTwice(t *testing.T) {
 	if _, on := torture.On(t); on {
 		setups, first, second = allSetups(), 12, every
 	}
-	n := onSetups(t, setups, len(setups), func(tr *trial) {
+	n := onSetups(t, setups, true, func(tr *trial) {
 		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
 		if r == nil {
 			return

@@ -10,24 +10,37 @@ import (
 	"driftless/tests/torture"
 )
 
-// Each effect on a file, and each call of a driver, reports an error once: though it happened, or because it did not. The sync may fail; the next
-// one puts everything right. No process dies in this test, so what is wrong in its memory counts, too.
-func TestFault(t *testing.T) {
-	setups, each := rotated(6), 10
+// Each call of a driver reports an error once: though it did what it was asked to, or because it did not. The sync may fail; the next one puts
+// everything right. No process dies in this test, so what is wrong in its memory counts, too.
+func TestCallFaults(t *testing.T) {
+	setups, each := rotated(6), 16
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
-	n := onSetups(t, setups, len(setups), func(tr *trial) {
+	faults := []drivertest.Fault{drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.FailAfter}
+	n := onSetups(t, setups, false, func(tr *trial) {
+		base := prepare(tr.t, tr.setup, tr.newDir())
+		calls := tr.calls(base)
+		for _, i := range some(len(calls)*len(faults), each) {
+			if !tr.bearsCall(base, calls[i/len(faults)], faults[i%len(faults)]) {
+				return
+			}
+		}
+	})
+	n.sum(t, "calls of drivers")
+}
+
+// Each effect on a file reports an error once, likewise.
+func TestFileFaults(t *testing.T) {
+	setups, each := rotated(9), 10
+	if _, on := torture.On(t); on {
+		setups, each = allSetups(), every
+	}
+	n := onSetups(t, setups, true, func(tr *trial) {
 		base := prepare(tr.t, tr.setup, tr.newDir())
 		r := tr.record(base)
 		if r == nil {
 			return
-		}
-		faults := []drivertest.Fault{drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.FailAfter}
-		for _, i := range some(len(r.calls)*len(faults), each) {
-			if !tr.bearsCall(base, r.calls[i/len(faults)], faults[i%len(faults)]) {
-				return
-			}
 		}
 		for _, i := range some(len(r.ops)*len(verdicts), each) {
 			if !tr.bearsOp(base, r.ops[i/len(verdicts)], verdicts[i%len(verdicts)]) {
@@ -35,29 +48,46 @@ func TestFault(t *testing.T) {
 			}
 		}
 	})
-	t.Logf("%d syncs of %d scenarios met %d errors; %d points were not reached again", n.setups.Load(), len(scenarios), n.stops.Load(), n.missed.Load())
-	if tried, missed := n.stops.Load(), n.missed.Load(); missed > tried/20 {
-		t.Errorf("%d of %d points were not reached: the names of points are not those of another run", missed, tried)
-	}
+	n.sum(t, "effects on files")
 }
 
 // verdicts are the ways in which an effect on a file fails.
 var verdicts = []faultfs.Verdict{{Before: syscall.EIO}, {After: syscall.EIO}, {Before: syscall.ENOSPC}}
 
+// sum says what was tried. Points that another run does not reach are not tried: they must be few.
+func (n *tally) sum(t *testing.T, what string) {
+	t.Helper()
+	tried, missed := n.stops.Load(), n.missed.Load()
+	t.Logf("%d syncs of %d scenarios met errors at %d %s; %d points were not reached again", n.setups.Load(), len(scenarios), tried, what, missed)
+	if missed > tried/20 {
+		t.Errorf("%d of %d points were not reached: the names of points are not those of another run", missed, tried)
+	}
+}
+
+// calls returns the points of the drivers in a sync without faults.
+func (tr *trial) calls(base *world) []string {
+	w := base.copyTo(tr.newDir())
+	defer tr.removeDir(w.dir)
+	plan := &drivertest.Plan{}
+	w.wrap(plan)
+	if err := w.perform(tr.t.Context()); err != nil {
+		tr.fail(tr.setup.String(), []string{fmt.Sprintf("the sync that nothing disturbs: %v", err)})
+	}
+	return plan.Points()
+}
+
 // bearsCall lets a driver's call fail and reports whether the next sync puts everything right.
 func (tr *trial) bearsCall(base *world, point string, fault drivertest.Fault) bool {
 	tr.stops.Add(1)
-	dir := tr.newDir()
-	defer tr.removeDir(dir)
-	copyTree(tr.t, base.dir, dir)
-	w := newWorld(tr.t, tr.setup, dir, cloned(base.srv))
+	w := base.copyTo(tr.newDir())
+	defer tr.removeDir(w.dir)
 	plan := &drivertest.Plan{AtName: point, Fault: fault}
 	w.wrap(plan)
 	err := w.perform(tr.t.Context())
 	if plan.Hit() == "" {
 		tr.missed.Add(1)
 	}
-	return tr.recovers(newWorld(tr.t, tr.setup, dir, w.srv), fmt.Sprintf("%s at %s", fault, point), err)
+	return tr.recovers(newWorld(tr.t, tr.setup, w.dir, w.srv), fmt.Sprintf("%s at %s", fault, point), err)
 }
 
 // bearsOp lets an effect on a file fail and reports whether the next sync puts everything right.

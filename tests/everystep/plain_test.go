@@ -11,6 +11,7 @@ func TestScenarios(t *testing.T) {
 		t.Run(s.String(), func(t *testing.T) {
 			t.Parallel()
 			w := prepare(t, s, filepath.Join(t.TempDir(), "w"))
+			w.calm = true
 			if err := w.perform(t.Context()); err != nil {
 				t.Fatal(err)
 			}

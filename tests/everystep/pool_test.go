@@ -47,8 +47,8 @@ type trial struct {
 
 	t     *testing.T
 	setup setup
-	disk  *faultfs.FS
-	dir   string // of its own; removed afterwards
+	disk  *faultfs.FS // nil without one
+	dir   string      // of its own; removed afterwards
 	dirs  int
 }
 
@@ -65,10 +65,11 @@ func (tr *trial) removeDir(dir string) {
 	}
 }
 
-// onSetups calls f with setups, some of them in an ordinary run, in workers each of which has a file system of its own. It returns the counts when all is done.
-func onSetups(t *testing.T, setups []setup, ordinary int, f func(*trial)) *tally {
+// onSetups calls f with setups, all of them in an ordinary run, in workers each of which has a fault-injecting file system of its own if one is wanted. It returns the counts
+// when all is done.
+func onSetups(t *testing.T, setups []setup, disks bool, f func(*trial)) *tally {
 	t.Helper()
-	next, stop := iter.Pull(torture.Points(t, len(setups), ordinary))
+	next, stop := iter.Pull(torture.Points(t, len(setups), len(setups)))
 	defer stop()
 	n := &tally{}
 	var mu sync.Mutex
@@ -85,7 +86,10 @@ func onSetups(t *testing.T, setups []setup, ordinary int, f func(*trial)) *tally
 		for i := range runtime.GOMAXPROCS(0) {
 			t.Run(fmt.Sprint(i), func(t *testing.T) {
 				t.Parallel()
-				disk := faultfs.Mount(t, nil)
+				var disk *faultfs.FS
+				if disks {
+					disk = faultfs.Mount(t, nil)
+				}
 				for s, ok := take(); ok; s, ok = take() {
 					tr := &trial{tally: n, t: t, setup: s, disk: disk, dir: filepath.Join(t.TempDir(), "trial")}
 					f(tr)

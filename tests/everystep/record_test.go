@@ -32,7 +32,6 @@ type recording struct {
 	base  *world      // before the sync
 	disk  *faultfs.FS // has the trace until it is reset
 	cuts  []cut
-	calls []string // the points of the drivers, as drivertest.Plan names them
 	ops   []string // the effects on files, as opNames names them
 	err   error    // of the sync
 	story string   // what had happened before
@@ -97,7 +96,6 @@ func record(t testing.TB, disk *faultfs.FS, base *world) *recording {
 	r.err = w.perform(t.Context())
 	disk.SetHook(nil)
 	note(last, "after all")
-	r.calls = plan.Points()
 	return r
 }
 

@@ -18,6 +18,7 @@ type scenario struct {
 	change  func(h hand)       // what happens then; the sync that is interrupted comes next
 	want    string             // what both must have in the end
 	wantFar string             // what far must have, if it is something else
+	or      []string           // what both may have instead after an interruption; a comment must say why
 	reverse string             // want when the world is mirrored (far is the left side), if it is something else
 	run     func(*world) error // what is interrupted, if it is more than a sync; it ends with one
 
@@ -26,15 +27,22 @@ type scenario struct {
 	only    func(near, far *memory.Options) bool // which kinds of stores it is for; nil = all. An option that is nil means a Maildir
 }
 
-// wanted returns what a side must have in the end.
-func (s scenario) wanted(near, mirrored bool) string {
-	switch {
-	case mirrored && s.reverse != "":
-		return s.reverse
-	case !near && s.wantFar != "":
-		return s.wantFar
+// wanted returns what near and far must have in the end: one of these.
+func (s scenario) wanted(mirrored, interrupted bool) [][2]string {
+	near, far := s.want, s.want
+	if s.wantFar != "" {
+		far = s.wantFar
 	}
-	return s.want
+	if mirrored && s.reverse != "" {
+		near, far = s.reverse, s.reverse
+	}
+	out := [][2]string{{near, far}}
+	if interrupted {
+		for _, w := range s.or {
+			out = append(out, [2]string{w, w})
+		}
+	}
+	return out
 }
 
 // hand is the hand of a scenario's users.
