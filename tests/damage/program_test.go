@@ -326,3 +326,88 @@ func compare(sc *scene, post harness.Mail) (wrong []string) {
 	}
 	return wrong
 }
+
+// TestLogsWithoutPermission takes the right to read or write the logs away. That is refused, with the path and the reason; nothing is done to a store, and once the right is
+// back the sync goes on as if nothing had been.
+func TestLogsWithoutPermission(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("not root: the program is run as somebody else")
+	}
+	const uid = 1500
+	p := harness.NewProgram(t)
+	roots := [2]string{p.Home + "/left", p.Home + "/right"}
+	p.WriteConfig(harness.Account("work", "", harness.MaildirSide(roots[0]), harness.MaildirSide(roots[1])))
+	m := harness.NewMaildir(t, roots[0])
+	for n := 1; n <= 5; n++ {
+		m.Deliver("INBOX", file(n), date(n))
+	}
+	p.Sync(0)
+	program, err := os.ReadFile(harness.Build(t))
+	must(t, err)
+	own := filepath.Join(p.Home, "driftless")
+	must(t, os.WriteFile(own, program, 0o755))
+	must(t, filepath.WalkDir(p.Home, func(path string, _ os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Lchown(path, uid, uid)
+	}))
+	p.Wrap = []string{"setpriv", fmt.Sprintf("--reuid=%d", uid), fmt.Sprintf("--regid=%d", uid), "--clear-groups", "sh", "-c", "shift; exec " + own + ` "$@"`, "sh"}
+	dir := filepath.Join(p.State, "work")
+	n := 0
+	for _, log := range logNames {
+		segs := segments(t, filepath.Join(dir, log))
+		if len(segs) == 0 {
+			continue // nothing came from that side
+		}
+		for _, c := range []struct {
+			path  string
+			mode  os.FileMode
+			write bool // only writing fails
+		}{
+			{log, 0, false}, {log, 0o500, true}, {log + "/" + segs[0].name, 0, false}, {log + "/" + segs[0].name, 0o400, true},
+		} {
+			n++
+			path := filepath.Join(dir, c.path)
+			info, err := os.Stat(path)
+			must(t, err)
+			m.Deliver("INBOX", file(100+n), date(n))
+			must(t, filepath.WalkDir(roots[0], func(path string, _ os.DirEntry, err error) error {
+				if err != nil {
+					return err
+				}
+				return os.Lchown(path, uid, uid)
+			}))
+			must(t, os.Chmod(path, c.mode))
+			before := harness.NewMaildir(t, roots[1]).All()
+			r := p.Run("sync")
+			// A directory that cannot be written is no matter as long as no segment is begun in it.
+			if r.Code != 0 {
+				if r.Code != 1 || !strings.Contains(r.Stderr, "permission denied") || !strings.Contains(r.Stderr, log) {
+					t.Errorf("%s with mode %v: %v", c.path, c.mode, r)
+				}
+				if diff := harness.Diff(before, harness.NewMaildir(t, roots[1]).All()); len(diff) > 0 && !c.write {
+					t.Errorf("%s with mode %v: a store was changed: %v", c.path, c.mode, diff)
+				}
+			} else if !c.write {
+				t.Errorf("%s with mode %v: %v", c.path, c.mode, r)
+			}
+			if r := p.Run("status"); r.Code != 0 && (r.Code != 1 || !strings.Contains(r.Stderr, "permission denied")) {
+				t.Errorf("%s with mode %v: %v", c.path, c.mode, r)
+			}
+			must(t, os.Chmod(path, info.Mode()))
+			p.Sync(0)
+			if s := p.Sync(0); !s.Idle() {
+				t.Errorf("%s with mode %v: the second sync is not silent: %+v", c.path, c.mode, s)
+			}
+			if diff := harness.Diff(m.All(), harness.NewMaildir(t, roots[1]).All()); len(diff) > 0 || m.All().Count() != 5+n {
+				t.Errorf("%s with mode %v: %v", c.path, c.mode, diff)
+			}
+		}
+	}
+	if r := p.Run("verify", "--content"); r.Code != 0 {
+		t.Errorf("%v", r)
+	}
+	t.Logf("%d permissions taken away", n)
+}

@@ -171,7 +171,7 @@ func (r *Running) wait() {
 	close(ended)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		r.err.WriteString("\nharness: " + err.Error())
+		_, _ = r.err.WriteString("\nharness: " + err.Error()) // it never fails
 	}
 	ps := r.cmd.ProcessState
 	r.result.Stdout, r.result.Stderr, r.result.Code = r.out.String(), r.err.String(), ps.ExitCode()
