@@ -55,10 +55,12 @@ type cycle struct {
 	round    int         // number of the round
 	paused   atomic.Bool // applying was paused in this round, for others may wait for the lock
 	left     atomic.Bool // an intent was left open
-	withheld [2]bool     // deletions that this side seems to show were held because it is not the recorded store
-	wrong    bool        // a local store is not the recorded one: nothing is done
-	identity [2]string   // of a server that is not the recorded one, to be recorded once nothing is held any more
-	said     map[saidKey]bool
+
+	unsettled map[logstate.Mailbox]error // why mailboxes cannot be worked on: an earlier effect is still open
+	withheld  [2]bool                    // deletions that this side seems to show were held because it is not the recorded store
+	wrong     bool                       // a local store is not the recorded one: nothing is done
+	identity  [2]string                  // of a server that is not the recorded one, to be recorded once nothing is held any more
+	said      map[saidKey]bool
 }
 
 // Sync runs one cycle. The error is nil when the cycle came to its end, whatever is in Report.Problems; otherwise it says why the account
@@ -143,6 +145,7 @@ func (c *cycle) run(ctx context.Context) error {
 	if err := c.tabulate(ctx); err != nil || c.wrong {
 		return err
 	}
+	c.failUnsettled()
 	if err := c.rounds(ctx); err != nil || c.wrong {
 		return err
 	}
@@ -277,7 +280,11 @@ func (c *cycle) giveWay(ctx context.Context) error {
 	if err := c.settle(ctx); err != nil {
 		return err
 	}
-	return c.refold()
+	if err := c.refold(); err != nil {
+		return err
+	}
+	c.failUnsettled()
+	return nil
 }
 
 func (c *cycle) openLogs() error {

@@ -18,7 +18,8 @@ import (
 //	                                                              arrival with equal content anywhere in the target, or copied again
 //	                                                              once it stayed absent for the grace time
 //	move            Is the message still where it was?            yes: not done; but if ids are names and the destination has it under the same
-//	                                                              one, half of the move survived a power cut: it is done again
+//	                                                              one, half of the move survived a power cut: it is done again; and if ids are
+//	                                                              numbers and its copy is there, too: the rest is done now (see finishCopies)
 //	                                                              no: done if the destination has it since the mark, else not done
 //	flags           Does the message show the whole change?       yes: done; no: not done, and planned again against the old base
 //	delete          Is the message gone?                          yes: done; no: not done
@@ -38,13 +39,22 @@ func (c *cycle) settle(ctx context.Context) error {
 	for _, s := range c.states.Mailboxes() {
 		names[s.Mailbox] = s.Names
 	}
+	c.unsettled = map[logstate.Mailbox]error{}
 	for _, batch := range open {
 		if c.stop.Err() != nil {
 			return nil
 		}
-		results, err := c.ask(ctx, batch.Intent, names)
+		results, stays, err := c.ask(ctx, batch.Intent, names)
 		if err != nil {
 			return fmt.Errorf("find out what became of an interrupted sync: %w", err)
+		}
+		if stays != nil {
+			c.left.Store(true)
+			for _, e := range batch.Intent.Effects {
+				c.unsettled[e.To] = stays
+			}
+			c.unsettled[batch.Intent.Mailbox] = stays
+			continue
 		}
 		out := logstate.Outcome{Time: c.acc.Now().UnixMilli(), Results: results}
 		if err := c.logs.Finish(ctx, batch, out); err != nil {
@@ -54,9 +64,9 @@ func (c *cycle) settle(ctx context.Context) error {
 	return nil
 }
 
-// ask answers the questions of one batch.
-func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.Mailbox][2]string) ([]logstate.Result, error) {
-	results := make([]logstate.Result, len(in.Effects))
+// ask answers the questions of one batch. stays says why it has to stay open nevertheless.
+func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.Mailbox][2]string) (results []logstate.Result, stays, err error) {
+	results = make([]logstate.Result, len(in.Effects))
 	for i, e := range in.Effects {
 		results[i].Status = logstate.NotDone
 		if e.Kind == logstate.EffectCopy {
@@ -66,10 +76,10 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 	name := names[in.Mailbox][in.Target]
 	m, err := c.stores[in.Target].Open(ctx, name)
 	if errors.Is(err, drivers.ErrNoMailbox) {
-		return results, nil
+		return results, nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	looks := map[merge.ID]drivers.Entry{}
 	var ids []merge.ID
@@ -88,10 +98,10 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 		err = cerr
 	}
 	if errors.Is(err, drivers.ErrStale) {
-		return results, nil // the mailbox was numbered anew: the comparison notices, and pairs by content
+		return results, nil, nil // the mailbox was numbered anew: the comparison notices, and pairs by content
 	}
 	if err != nil {
-		return nil, fmt.Errorf("mailbox %q: %w", name, err)
+		return nil, nil, fmt.Errorf("mailbox %q: %w", name, err)
 	}
 	for i, e := range in.Effects {
 		look, seen := looks[askedID(in.Target, e)]
@@ -112,16 +122,20 @@ func (c *cycle) ask(ctx context.Context, in logstate.Intent, names map[logstate.
 			// It is there, but perhaps not all of it (a Maildir is three directories), and whether a power cut would leave it there is not known before
 			// the store has made sure of it.
 			if err := c.stores[in.Target].Create(ctx, name); err != nil {
-				return nil, fmt.Errorf("create mailbox %q: %w", name, err)
+				return nil, nil, fmt.Errorf("create mailbox %q: %w", name, err)
 			}
 			results[i].Status = logstate.Done
 		case logstate.EffectMove:
 		}
 	}
 	if err := c.finishMoves(ctx, in, names, looks, results); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return results, c.askMoves(ctx, in, names, looks, results)
+	if err := c.askMoves(ctx, in, names, looks, results); err != nil {
+		return nil, nil, err
+	}
+	stays, err = c.finishCopies(ctx, in, names, looks, results)
+	return results, stays, err
 }
 
 // finishMoves moves once more what is both where it was and where it was to go. That is only known where ids are names; the store recognises its own half-done
