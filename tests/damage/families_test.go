@@ -85,7 +85,7 @@ func (h *history) families(stranger *history) []family {
 	}
 	out := []family{
 		h.truncations(tails),
-		variants("a flipped bit", 60, all, func(p place) int { return len(p.data()) * 8 }, func(p place, i int) damaged {
+		variants("a flipped bit", 30, all, func(p place) int { return len(p.data()) * 8 }, func(p place, i int) damaged {
 			d := damaged{name: fmt.Sprintf("bit %d of %s", i, p.path()), logs: flip(p.m.logs, p.path(), i), reported: p.log}
 			return d
 		}),
@@ -117,7 +117,7 @@ func (h *history) families(stranger *history) []family {
 
 // truncations cuts the last segment at each byte.
 func (h *history) truncations(tails []place) family {
-	return variants("truncated at a byte", 60, tails, func(p place) int { return len(p.data()) }, func(p place, i int) damaged {
+	return variants("truncated at a byte", 30, tails, func(p place) int { return len(p.data()) }, func(p place, i int) damaged {
 		d := damaged{name: fmt.Sprintf("%s cut to %d of %d bytes", p.path(), i, len(p.data())), logs: with(p.m.logs, p.path(), p.data()[:i]), verdict: verdict{older: true}}
 		whole := i == 0
 		for _, e := range (segment{p.name, []byte(p.data())}).entries(h.t) {
@@ -234,7 +234,7 @@ func (h *history) wholeFamilies() []family {
 		return names
 	}
 	lost := func(name string, change func(logs files, log string) files) family {
-		return family{name, 14, 7 * len(h.moments), func(i int) damaged {
+		return family{name, 10, 7 * len(h.moments), func(i int) damaged {
 			m := h.moments[i/7]
 			logs := m.logs
 			for _, log := range subset(i % 7) {
@@ -292,20 +292,23 @@ func (h *history) oldFamilies(stranger *history) []family {
 		}}
 	}
 	return []family{
-		mix("an older copy of one log", 24, single),
-		mix("logs of different times", 80, combos),
+		mix("an older copy of one log", 16, single),
+		mix("logs of different times", 24, combos),
 		{"left and right exchanged", 8, len(h.moments), func(i int) damaged {
 			m := h.moments[i]
 			return damaged{name: "exchanged", moment: m, logs: exchanged(m.logs), may: true}
 		}},
-		h.strangersLogs("the shared log of another account", stranger, []int{4, 5, 6, 7}),
-		h.strangersLogs("side logs of another account", stranger, []int{1, 2, 3}),
+		h.strangersLogs("all logs of another account", stranger, []int{7}),
+		h.strangersLogs(mixedAccounts, stranger, []int{1, 2, 3, 4, 5, 6}),
 	}
 }
 
+// mixedAccounts is the one family that the program does not stand yet; see TestDamagedLogs.
+const mixedAccounts = "some logs of another account"
+
 // strangersLogs puts logs of another account in place. A subset has a bit for each log.
 func (h *history) strangersLogs(name string, stranger *history, subsets []int) family {
-	return family{name, 10, len(subsets) * len(h.moments), func(i int) damaged {
+	return family{name, 6, len(subsets) * len(h.moments), func(i int) damaged {
 		m, other := h.moments[i/len(subsets)], stranger.moments[i/len(subsets)]
 		logs := files{}
 		name := ""
@@ -351,7 +354,7 @@ func (h *history) leftoverFamilies(all []place) []family {
 				at = append(at, p)
 			}
 		}
-		out = append(out, variants("a leftover "+suffix, 10, at, func(place) int { return 4 }, func(p place, i int) damaged {
+		out = append(out, variants("a leftover "+suffix, 6, at, func(place) int { return 4 }, func(p place, i int) damaged {
 			what := []string{"whole", "torn", "empty", "whole, in place of the segment"}[i]
 			data := p.data()
 			switch i {

@@ -42,7 +42,7 @@ func TestDamagedLogsOfTheProgram(t *testing.T) {
 	s := newStage(t)
 	cases := s.cases()
 	tried, refused := 0, 0
-	for i := range torture.Points(t, len(cases), 20) {
+	for i := range torture.Points(t, len(cases), 12) {
 		tried++
 		if s.try(t, cases[i]) {
 			refused++
