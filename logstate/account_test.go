@@ -64,6 +64,17 @@ func TestAgainstModel(t *testing.T) {
 				}
 				must(t, a.Commit(ctx, m, ops))
 			},
+			"commit all": func(rt *rapid.T) {
+				all := map[Mailbox][]Op{}
+				for _, m := range boxes {
+					for range rapid.IntRange(0, 3).Draw(rt, "ops") {
+						op := genOp(rt)
+						all[m] = append(all[m], op)
+						models[m].apply(op)
+					}
+				}
+				must(t, a.CommitAll(ctx, all))
+			},
 			"begin": func(rt *rapid.T) {
 				in := genIntent(rt, rapid.SampledFrom(boxes).Draw(rt, "mailbox"), boxes)
 				b, err := a.Begin(ctx, in)

@@ -12,10 +12,11 @@ import (
 // synced: as it was (the process was killed before an effect, or after it and before anybody learned of it), without all that was not made durable, and with a random part of that, the last write
 // torn.
 func TestCrash(t *testing.T) {
-	setups, each := rotated(0), 12
+	setups, each := rotated(0), 10
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
+	seed := torture.Seed(t, 0)
 	n := onSetups(t, setups, true, func(tr *trial) {
 		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
 		if r == nil {
@@ -23,21 +24,22 @@ func TestCrash(t *testing.T) {
 		}
 		for _, i := range some(len(r.cuts), each) {
 			for way := range losses {
-				if !tr.survives(r, i, lossOf(way, uint64(i))) {
+				if !tr.survives(r, i, lossOf(way, seed+uint64(i))) {
 					return
 				}
 			}
 		}
 	})
-	t.Logf("%d syncs of %d scenarios stopped in %d ways", n.setups.Load(), len(scenarios), n.stops.Load())
+	t.Logf("%d syncs of %d scenarios stopped in %d ways (seed %d)", n.setups.Load(), len(scenarios), n.stops.Load(), seed)
 }
 
 // The sync that follows a stop is stopped, too: at a sample of the moments of the first, each moment of the second.
 func TestCrashTwice(t *testing.T) {
-	setups, first, second := rotated(3), 2, 6
+	setups, first, second := rotated(3), 2, 5
 	if _, on := torture.On(t); on {
 		setups, first, second = allSetups(), 12, every
 	}
+	seed := torture.Seed(t, 0)
 	n := onSetups(t, setups, true, func(tr *trial) {
 		r := tr.record(prepare(tr.t, tr.setup, tr.newDir()))
 		if r == nil {
@@ -49,7 +51,7 @@ func TestCrashTwice(t *testing.T) {
 			if k == 0 || k == first+1 {
 				continue // nothing has happened yet, or everything
 			}
-			loss := lossOf((i+k)%losses, uint64(i))
+			loss := lossOf((i+k)%losses, seed+uint64(i))
 			again = append(again, r.at(tr.t, r.cuts[i], loss, tr.newDir()))
 			how = append(how, r.describe(i, loss))
 		}
@@ -61,13 +63,13 @@ func TestCrashTwice(t *testing.T) {
 			}
 			r.story = how[k] + ", and once more "
 			for j, i := range some(len(r.cuts), second) {
-				if !tr.survives(r, i, lossOf((j+k)%losses, uint64(i))) {
+				if !tr.survives(r, i, lossOf((j+k)%losses, seed+uint64(i))) {
 					return
 				}
 			}
 		}
 	})
-	t.Logf("%d syncs of %d scenarios stopped twice in %d ways", n.setups.Load(), len(scenarios), n.stops.Load())
+	t.Logf("%d syncs of %d scenarios stopped twice in %d ways (seed %d)", n.setups.Load(), len(scenarios), n.stops.Load(), seed)
 }
 
 const (

@@ -13,7 +13,7 @@ import (
 // Each call of a driver reports an error once: though it did what it was asked to, or because it did not. The sync may fail; the next one puts
 // everything right. No process dies in this test, so what is wrong in its memory counts, too.
 func TestCallFaults(t *testing.T) {
-	setups, each := rotated(6), 16
+	setups, each := rotated(6), 12
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
@@ -32,7 +32,7 @@ func TestCallFaults(t *testing.T) {
 
 // Each effect on a file reports an error once, likewise.
 func TestFileFaults(t *testing.T) {
-	setups, each := rotated(9), 10
+	setups, each := rotated(9), 6
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
