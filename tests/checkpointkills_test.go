@@ -30,7 +30,7 @@ func TestKillsInCheckpoint(t *testing.T) {
 		t.Fatal("the first sync was not killed")
 	}
 	ended := 0
-	for range torture.Rounds(t, 12) {
+	for range torture.Rounds(t, 8) {
 		writes := 40
 		if k.look(nil).check {
 			writes = 14 // that is all that is left to do

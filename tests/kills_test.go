@@ -40,6 +40,17 @@ func TestKills(t *testing.T) {
 	}
 }
 
+// TestKillsInPlainMoves is TestKills with moves on a server that can only copy and then remove.
+func TestKillsInPlainMoves(t *testing.T) {
+	t.Parallel()
+	if _, on := torture.On(t); !on {
+		t.Skip("fails now and then: while a mailbox fails because others have marked messages there, what its owner moves on is copied, and a copy of a half-done move may stay")
+	}
+	k := maildirAndServer(t, harness.Plain)
+	k.still = false
+	k.killRounds(3, 14)
+}
+
 // pairOfStores is a world in which syncs are killed.
 type pairOfStores struct {
 	t      *testing.T
@@ -52,6 +63,7 @@ type pairOfStores struct {
 	cross  bool // see people
 	server *harness.Dovecot
 	people *people
+	still  bool // see people
 
 	shaky bool // the server may refuse a connection now and then
 
@@ -77,6 +89,7 @@ func maildirAndServer(t *testing.T, rung harness.Rung) *pairOfStores {
 	k := newPair(t, w.p)
 	k.hands = [2]hand{&dirHand{t, w.m}, newMailHand(t, w.d, "u")}
 	k.roots, k.proxy, k.server = []string{w.m.Root}, []*harness.Proxy{w.proxy}, w.d
+	k.still = rung == harness.Plain // see TestKillsInPlainMoves
 	return k
 }
 
@@ -113,7 +126,7 @@ func maildirAndMaildir(t *testing.T) *pairOfStores {
 func (k *pairOfStores) populate(seed uint64) *people {
 	k.t.Helper()
 	c := newPeople(k.t, k.hands, seed, k.cross)
-	c.history = k.history
+	c.history, c.still = k.history, k.still
 	k.people = c
 	for side, h := range k.hands {
 		if _, maildir := h.(*dirHand); maildir {

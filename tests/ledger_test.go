@@ -56,6 +56,7 @@ type people struct {
 	hands [2]hand
 	rng   [2]*rand.Rand
 	live  int  // how many messages each side tries to have delivered and not deleted
+	still bool // what was delivered on the left is not moved there
 	cross bool // both stores can be trusted with changes of one message by two at the same time
 
 	pace atomic.Int64 // up to how long somebody waits after a change, in nanoseconds
@@ -128,7 +129,9 @@ func (c *people) step(side int) {
 	case k < 50:
 		c.remove(side, mine[r.IntN(len(mine))])
 	case k < 70:
-		if l := c.one(side, func(l *letter) bool { return l.home == side && l.role == mover || l.role == wanderer }); l != nil {
+		if l := c.one(side, func(l *letter) bool {
+			return l.home == side && l.role == mover && !(c.still && side == 0) || l.role == wanderer
+		}); l != nil {
 			c.move(side, l)
 		}
 	default:
