@@ -136,9 +136,9 @@ func opNames() func(faultfs.Op) string {
 		if op.Kind == faultfs.SyncDir || op.Kind == faultfs.Mkdir || op.Kind == faultfs.Rmdir {
 			dir, file = op.Path+"/", ""
 		}
-		if strings.HasPrefix(op.Path, "account/") && dir != "account/" {
+		if strings.HasPrefix(op.Path, "account/") && dir != "account/" && file != "" {
 			file = "segment" + filepath.Ext(file)
-		} else if !strings.HasPrefix(file, ".") && file != "dovecot-keywords" {
+		} else if file != "" && !strings.HasPrefix(file, ".") && file != "dovecot-keywords" {
 			file = "file"
 		}
 		if strings.HasPrefix(file, ".driftless-store-") {
