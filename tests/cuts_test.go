@@ -186,7 +186,7 @@ func TestCutAtEveryByte(t *testing.T) {
 			f := freeze(t, rung)
 			perCut := int(f.bytes[0] + f.bytes[1])
 			var tried, hit, failed atomic.Int64
-			crowd(t, 6, torture.Points(t, perCut*len(cuts), 5*len(cuts)), strconv.Itoa, func(t *testing.T, point int) {
+			crowd(t, 6, torture.Points(t, perCut*len(cuts), 3*len(cuts)), strconv.Itoa, func(t *testing.T, point int) {
 				c, k := cuts[point/perCut], int64(point%perCut)
 				fault := harness.Fault{Kind: c.kind, At: k, All: c.all}
 				if fault.Up = k >= f.bytes[0]; fault.Up {

@@ -156,7 +156,7 @@ func TestLateAppend(t *testing.T) {
 		p := plays[i]
 		return fmt.Sprintf("%s-%s/%s/%s", p.from, p.rung, p.what.name, p.when)
 	}
-	crowd(t, 10, torture.Points(t, len(plays), 40), name, func(t *testing.T, i int) {
+	crowd(t, 10, torture.Points(t, len(plays), 30), name, func(t *testing.T, i int) {
 		p := plays[i]
 		tried.Add(1)
 		p.stage(t, servers[p.rung], fmt.Sprintf("u%d", i)).late(p.what, p.when)

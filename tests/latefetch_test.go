@@ -47,7 +47,7 @@ func TestLateFetch(t *testing.T) {
 		return fmt.Sprintf("%v/%s/%s-%d", p.rung, p.what.name, how, p.part)
 	}
 	var tried atomic.Int64
-	crowd(t, 6, torture.Points(t, len(plays), 30), name, func(t *testing.T, i int) {
+	crowd(t, 6, torture.Points(t, len(plays), 20), name, func(t *testing.T, i int) {
 		p := plays[i]
 		tried.Add(1)
 		w := onServer(t, servers[p.rung], fmt.Sprintf("u%d", i), "")

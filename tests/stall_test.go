@@ -56,7 +56,7 @@ func TestStalls(t *testing.T) {
 			each := int(f.bytes[0] + f.bytes[1])
 			var tried, hit, failed, slowest atomic.Int64
 			name := func(p int) string { return fmt.Sprintf("%s/%d", disturbances[p/each].name, p%each) }
-			crowd(t, 8, torture.Points(t, each*len(disturbances), 3*len(disturbances)), name, func(t *testing.T, point int) {
+			crowd(t, 8, torture.Points(t, each*len(disturbances), 2*len(disturbances)), name, func(t *testing.T, point int) {
 				d, fault := disturbances[point/each], disturbances[point/each].fault
 				fault.At = int64(point % each)
 				if fault.Up = fault.At >= f.bytes[0]; fault.Up {
