@@ -279,7 +279,7 @@ func (l *walLog) usable() error {
 	case l.closed:
 		return fmt.Errorf("%s log: %w", l.opt.Name, errClosed)
 	case l.poison != nil:
-		return fmt.Errorf("%s log: %w (%v)", l.opt.Name, errPoisoned, l.poison)
+		return fmt.Errorf("%s log: %w (%w)", l.opt.Name, errPoisoned, l.poison)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (s *sideLog) start() {
 // guard keeps a poisoned log from being used.
 func (s *sideLog) guard(f func() error) error {
 	if s.poison != nil {
-		return fmt.Errorf("%s log: %w (%v)", s.side, errPoisoned, s.poison)
+		return fmt.Errorf("%s log: %w (%w)", s.side, errPoisoned, s.poison)
 	}
 	return f()
 }

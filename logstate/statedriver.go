@@ -91,7 +91,7 @@ var errLater = errors.New("later")
 
 func (d *stateDriver) usable() error {
 	if d.poison != nil {
-		return fmt.Errorf("shared log: %w (%v)", errPoisoned, d.poison)
+		return fmt.Errorf("shared log: %w (%w)", errPoisoned, d.poison)
 	}
 	return nil
 }

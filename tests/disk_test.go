@@ -130,7 +130,7 @@ func TestDiskFull(t *testing.T) {
 			if which == "logs" {
 				total = 20 // the logs of these syncs are small
 			}
-			for kib := range torture.Points(t, total, 4) {
+			for kib := range torture.Points(t, total, 3) {
 				p := harness.NewProgram(t)
 				disk := newSmallDisk(t, filepath.Join(p.Home, "small"))
 				left, right := filepath.Join(p.Home, "L"), filepath.Join(p.Home, "R")
@@ -214,7 +214,7 @@ func TestFewFiles(t *testing.T) {
 	w.whole("the first sync", 6)
 	const fewest, enough = 8, 40
 	tried, failed, n := 0, 0, 6
-	for i := range torture.Points(t, enough-fewest, 8) {
+	for i := range torture.Points(t, enough-fewest, 4) {
 		limit := fewest + i
 		w.fill(n, 30, 400)
 		n += 30

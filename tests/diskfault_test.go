@@ -40,7 +40,7 @@ func TestDiskFails(t *testing.T) {
 		{syscall.EIO, func(faultfs.Op) bool { return true }, true, []string{"input/output error", "kernel's log"}},
 	}
 	tried, silent := map[string]int{}, 0
-	for i := range torture.Points(t, total*len(causes), 28) {
+	for i := range torture.Points(t, total*len(causes), 16) {
 		c := causes[i%len(causes)]
 		from := int64(i/len(causes) + 1)
 		w := newFaultWorld(t, f)
@@ -138,7 +138,7 @@ func TestReadFails(t *testing.T) {
 	}
 	tried, silent, set := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, k := range kinds {
-		for i := range torture.Points(t, int(totals[k]), 6) {
+		for i := range torture.Points(t, int(totals[k]), 3) {
 			w := newFaultWorld(t, f)
 			var path atomic.Value
 			_, fault := count(k, int64(i+1), &path)

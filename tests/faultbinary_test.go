@@ -38,7 +38,7 @@ func TestProgramOnFailingDisk(t *testing.T) {
 		}
 	}
 	tried := 0
-	for i := range torture.Points(t, total, 6) {
+	for i := range torture.Points(t, total, 3) {
 		w := prepare()
 		var hits atomic.Bool
 		hook, hit := once(int64(i+1), isSync, faultfs.Verdict{Before: syscall.EIO})
