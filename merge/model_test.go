@@ -19,8 +19,9 @@ type model struct {
 	pending   []func() // appends in doubt that the store will show later
 	nextID    int
 	clock     int64
-	torn      bool // a process died between the commits of one plan
-	complete  bool // identity and content of each message are written to the state
+	torn      bool           // a process died between the commits of one plan
+	complete  bool           // identity and content of each message are written to the state
+	unsure    map[string]int // moves by content that were not logged, and could not be settled
 }
 
 type message struct {
@@ -30,7 +31,7 @@ type message struct {
 }
 
 func newModel(mailboxes int) *model {
-	m := &model{mailboxes: mailboxes, pairs: make([][]Pair, mailboxes), halves: make([][]Half, mailboxes), clock: 10}
+	m := &model{mailboxes: mailboxes, pairs: make([][]Pair, mailboxes), halves: make([][]Half, mailboxes), clock: 10, unsure: map[string]int{}}
 	for _, s := range Sides {
 		m.store[s] = make([][]message, mailboxes)
 	}
@@ -54,6 +55,15 @@ func (m *model) find(s Side, mb int, id ID) *message {
 		}
 	}
 	return nil
+}
+
+// unknown reports whether a side's mailbox has a message of this content that the state does not know.
+func (m *model) unknown(s Side, mb int, content string) bool {
+	known := map[ID]bool{}
+	for _, p := range m.pairs[mb] {
+		known[p.ID[s]] = true
+	}
+	return slices.ContainsFunc(m.store[s][mb], func(msg message) bool { return msg.content == content && !known[msg.id] })
 }
 
 func (m *model) remove(s Side, mb int, id ID) message {
@@ -241,9 +251,12 @@ func (m *model) act(mb int, target Side, a Action, f fate) {
 		if m.find(target, mb, a.Old.ID[target]) == nil {
 			return
 		}
+		content := m.find(target, mb, a.Old.ID[target]).content
+		sure := m.complete && !m.unknown(target, to, content)
 		id := m.move(target, mb, to, a.Old.ID[target])
-		if f != fine {
-			return
+		if f != fine && !sure {
+			m.unsure[content]++
+			return // whoever settles it finds equal ones where it went
 		}
 		if a.Half != nil && a.Half.Side == target {
 			m.dropHalf(mb, *a.Half)

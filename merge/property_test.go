@@ -2,6 +2,7 @@ package merge
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -35,9 +36,10 @@ type history struct {
 }
 
 // most returns how many messages of a content there may be at most. Where the state does not know identity or content, a message that
-// both sides moved to different places is not recognized, and both are kept. So they are if the process dies just between two commits and users go on.
+// both sides moved to different places is not recognized, and both are kept. So they are if the process dies just between two commits and users go on. A move of ours that was
+// not logged cannot be settled where equal messages arrived beside it: what it moved may be taken for somebody's, and be copied.
 func (h *history) most(m *model, base int, content string) int {
-	n := base + h.added[content]
+	n := base + h.added[content] + m.unsure[content]
 	if !m.complete || m.torn {
 		n += h.moved[content]
 	}
@@ -110,6 +112,7 @@ func newWorld(rt *rapid.T) *model {
 
 func (m *model) clone() *model {
 	c := *m
+	c.unsure = maps.Clone(m.unsure)
 	c.pairs, c.halves = slices.Clone(m.pairs), slices.Clone(m.halves)
 	for mb := range m.mailboxes {
 		c.pairs[mb], c.halves[mb] = slices.Clone(m.pairs[mb]), slices.Clone(m.halves[mb])
