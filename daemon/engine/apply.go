@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 
+	"driftless/drivers"
 	"driftless/logstate"
 	"driftless/merge"
 )
@@ -21,6 +23,7 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 	c.announce(work)
 	for _, b := range c.boxes {
 		b.undone.Store(false)
+		b.void = false
 		b.wrote[merge.Left].Store(false)
 		b.wrote[merge.Right].Store(false)
 		// What a conflict was settled to is looked at once more, in both its mailboxes.
@@ -47,8 +50,14 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		{[]merge.Kind{merge.Delete}, c.deleteAll},
 	}
 	for _, step := range steps {
-		concerned := func(b *box) bool { return planned(b) && hasKind(work[b], step.kinds) }
-		err := c.eachBox(ctx, concerned, func(ctx context.Context, b *box) error { return step.run(ctx, b, work[b]) })
+		concerned := func(b *box) bool { return planned(b) && !b.void && hasKind(work[b], step.kinds) }
+		err := c.eachBox(ctx, concerned, func(ctx context.Context, b *box) error {
+			err := step.run(ctx, b, work[b])
+			if errors.Is(err, drivers.ErrStale) && !b.restarted {
+				return c.startOver(ctx, b)
+			}
+			return err
+		})
 		if err != nil {
 			return err
 		}
@@ -57,6 +66,14 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		return nil
 	}
 	return c.commitCursors(ctx)
+}
+
+// startOver forgets a mailbox whose ids turn out to mean nothing any more only when they are used: a cursor would have told, but none was left (the shared log was
+// lost). The rest of its plan is void, and it is looked at again, once in a cycle.
+func (c *cycle) startOver(ctx context.Context, b *box) error {
+	b.void, b.restarted = true, true
+	b.undone.Store(true)
+	return c.forget(ctx, b)
 }
 
 func hasKind(p *merge.MailboxPlan, kinds []merge.Kind) bool {

@@ -48,6 +48,21 @@ var knownHistories = []struct {
 			},
 		},
 	},
+	{
+		// Without a cursor nothing told that the ids were of another epoch, and the deletions that they seemed to be failed for ever.
+		"new ids while the shared log is lost", []string{"imap-imap", "maildir-qresync", "mirrored-maildir-plain"},
+		[][]step{
+			{
+				{what: "deed", deed: userAct{what: "deliver", side: merge.Left, letter: 1, box: "A"}},
+				{what: "deed", deed: userAct{what: "deliver", side: merge.Right, letter: 2, box: "A"}},
+			},
+			{
+				{what: "lose", logs: [3]bool{false, false, true}},
+				{what: "bump", side: merge.Left, box: "A"},
+				{what: "bump", side: merge.Right, box: "A"},
+			},
+		},
+	},
 }
 
 // TestKnownHistories plays what once went wrong.

@@ -50,6 +50,8 @@ type box struct {
 	waiting   int            // half-pairs in doubt
 	unsettled bool           // the own message of one of them is gone or changed: cursors stay where they are
 	fled      [2]bool        // an arrival on this side was gone when it was asked about
+	restarted bool           // its ids meant nothing: it was forgotten in this cycle
+	void      bool           // so its plan of this round means nothing
 	awaits    []*box         // mailboxes whose plans say what becomes of arrivals here
 	failed    atomic.Bool    // it is left alone for the rest of the cycle
 }
