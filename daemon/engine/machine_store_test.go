@@ -9,7 +9,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"driftless/drivers"
@@ -43,7 +42,7 @@ type userStore interface {
 	rename(from, to string) error
 }
 
-// gone reports whether an error says no more than that somebody else was faster.
+// vanished reports whether an error says no more than that somebody else was faster.
 func vanished(err error) bool {
 	return errors.Is(err, drivers.ErrGone) || errors.Is(err, drivers.ErrNoMailbox) || errors.Is(err, drivers.ErrExists)
 }
@@ -102,7 +101,6 @@ func (u memoryUser) rename(from, to string) error {
 // maildirUser is the user of a real Maildir, whose mail program is a driver of its own.
 type maildirUser struct {
 	root  string
-	mu    sync.Mutex
 	store drivers.Store
 	hand  drivertest.Hand
 }
