@@ -87,12 +87,21 @@ func openWith(ctx context.Context, dir string, opt Options, wrap func(name strin
 		if err != nil {
 			return nil, fmt.Errorf("open %s log: %w", name, err)
 		}
-		log.StartEpoch(1)
 		var l appender = log
 		if wrap != nil {
 			l = wrap(name, l)
 		}
 		a.logs = append(a.logs, l)
+	}
+	lineage, ok, err := lineageOf([3]uint32{a.logs[0].Epoch(), a.logs[1].Epoch(), a.logs[2].Epoch()})
+	if err != nil {
+		return nil, fmt.Errorf("open logs: %w", err)
+	}
+	if !ok {
+		lineage = newLineage()
+	}
+	for _, l := range a.logs {
+		l.StartEpoch(firstEpoch(lineage))
 	}
 	if err := a.recover(dir); err != nil {
 		return nil, fmt.Errorf("open logs: %w", err)

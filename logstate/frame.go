@@ -40,10 +40,10 @@ var ErrNewerVersion = errors.New("the log was written by a newer version of drif
 // errUnusable says that what stands in the place of a log is none, and nothing that this program has made.
 var errUnusable = errors.New("this is no log")
 
-// NeedsRebuild reports whether an error of Open or OpenView will come back as long as the logs are as they are: they were written by a newer version, or are no
-// logs at all. SetAside makes room for new ones.
+// NeedsRebuild reports whether an error of Open or OpenView will come back as long as the logs are as they are: they were written by a newer version, are no
+// logs at all, or do not belong together. SetAside makes room for new ones.
 func NeedsRebuild(err error) bool {
-	return errors.Is(err, ErrNewerVersion) || errors.Is(err, errUnusable) || errors.Is(err, errBadRecord)
+	return errors.Is(err, ErrNewerVersion) || errors.Is(err, errUnusable) || errors.Is(err, errForeignLog) || errors.Is(err, errBadRecord)
 }
 
 // Explain adds to an error about the logs of an account what helps, if it is a rebuild.

@@ -138,7 +138,7 @@ func (r *recovery) sharedEpoch() {
 	log := r.logs[2]
 	if known > log.Epoch() || r.lostShared && known > 0 {
 		log.StartEpoch(known + 1)
-		r.report("shared", fmt.Sprintf("the log was lost; what the side logs still know is played again, in epoch %d", known+1))
+		r.report("shared", fmt.Sprintf("the log was lost; what the side logs still know is played again, in epoch %d", counted(known+1)))
 	}
 }
 
@@ -245,7 +245,7 @@ func (r *recovery) side(side merge.Side) func() error {
 	if !old {
 		return nil
 	}
-	r.report(side.String(), fmt.Sprintf("the log was lost, or is older than the shared log; it goes on in epoch %d", epoch))
+	r.report(side.String(), fmt.Sprintf("the log was lost, or is older than the shared log; it goes on in epoch %d", counted(epoch)))
 	return func() error { return r.newEpoch(side, epoch, void) }
 }
 

@@ -99,6 +99,9 @@ func (v *View) read() (more bool, err error) {
 	for m := range touched {
 		delete(v.states, m)
 	}
+	if err == nil {
+		_, _, err = lineageOf([3]uint32{v.ends[merge.Left].Epoch, v.ends[merge.Right].Epoch, v.places.end.Epoch})
+	}
 	return more, err
 }
 

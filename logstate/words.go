@@ -88,7 +88,7 @@ func (n *narrator) tell(fr frame) (t int64, lines []string, err error) {
 	case kindMark, kindEpoch:
 		r, err := decodeMark(fr.Payload)
 		if fr.Kind == kindEpoch {
-			lines = append(lines, fmt.Sprintf("the log was lost or too old and goes on in epoch %d", fr.Epoch))
+			lines = append(lines, fmt.Sprintf("the log was lost or too old and goes on in epoch %d", counted(fr.Epoch)))
 		}
 		for _, f := range r.facts {
 			if f.names[0] != "" {
@@ -251,7 +251,7 @@ func (n *narrator) commit(fr frame) (int64, []string, error) {
 	}
 	var lines []string
 	for _, u := range r.uses {
-		lines = append(lines, fmt.Sprintf("batch %d of the %s log (epoch %d) is taken over", u.seq, u.log, u.epoch))
+		lines = append(lines, fmt.Sprintf("batch %d of the %s log (epoch %d) is taken over", u.seq, u.log, counted(u.epoch)))
 	}
 	for i := range r.sections {
 		s := &r.sections[i]

@@ -1,0 +1,107 @@
+package logstate
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"driftless/merge"
+)
+
+// Logs of two accounts in one place are refused, by writers and readers, whichever of them are whose, and nothing in them changes.
+func TestLogsOfAnotherAccount(t *testing.T) {
+	make := func() string {
+		dir := filepath.Join(t.TempDir(), "account")
+		a, err := Open(t.Context(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := a.Register(t.Context(), [2]string{"INBOX", "INBOX"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, side := range merge.Sides {
+			b, err := a.Begin(t.Context(), Intent{Target: side, Mailbox: m, Effects: []Effect{{Kind: EffectCreateMailbox}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.Finish(t.Context(), b, Outcome{Results: []Result{{Status: Done}}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	ours, theirs := make(), make()
+	names := []string{"left", "right", "shared"}
+	for mixed := 1; mixed < 7; mixed++ {
+		dir := filepath.Join(t.TempDir(), "mixed")
+		for i, name := range names {
+			from := ours
+			if mixed>>i&1 == 1 {
+				from = theirs
+			}
+			if err := os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(from, name))); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before := contents(t, dir)
+		_, err := Open(t.Context(), dir, Options{})
+		if !errors.Is(err, errForeignLog) || !NeedsRebuild(err) {
+			t.Errorf("mixture %03b was opened: %v", mixed, err)
+		}
+		if _, err := OpenView(dir); !errors.Is(err, errForeignLog) {
+			t.Errorf("mixture %03b was read: %v", mixed, err)
+		}
+		if after := contents(t, dir); !slices.Equal(before, after) {
+			t.Errorf("mixture %03b was changed:\n%q\n%q", mixed, before, after)
+		}
+		if _, err := SetAside(t.Context(), dir, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		a, err := Open(t.Context(), dir, Options{})
+		if err != nil {
+			t.Fatalf("after the logs were set aside: %v", err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// One log is lost: the others say what the new one has to be.
+	if err := os.RemoveAll(filepath.Join(ours, "left")); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		a, err := Open(t.Context(), ours, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// contents returns the names and bytes of all log files below dir.
+func contents(t *testing.T, dir string) []string {
+	t.Helper()
+	var out []string
+	for _, name := range []string{"left", "right", "shared"} {
+		files, err := filepath.Glob(filepath.Join(dir, name, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, f+": "+string(data))
+		}
+	}
+	return out
+}
