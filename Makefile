@@ -9,6 +9,8 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 RACE ?= 0
 # Of each fuzz test, how long.
 FUZZTIME ?= 10s
+# How long make torture goes on: 90s, 20m, 2h.
+DURATION ?= 1h
 # What to test.
 PKGS ?= ./...
 
@@ -25,7 +27,7 @@ endif
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race servers vet fmt fmt-check lint fuzz man install docs clean
+.PHONY: help build demo test race torture servers vet fmt fmt-check lint fuzz man install docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +43,9 @@ test: servers ## run all tests, on a real Dovecot, too (brings it with apt-get i
 
 race: ## run all tests with the race detector
 	@$(MAKE) --no-print-directory test RACE=1
+
+torture: servers ## try crashes, cuts, faults and random histories for DURATION
+	.ci/torture $(DURATION)
 
 servers: # what the tests need beside Go
 	@RACE=$(RACE) .ci/servers
