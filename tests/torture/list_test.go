@@ -59,7 +59,7 @@ func TestList(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(code, []byte(`"driftless/tests/torture"`)) && testFunc.Match(code) && !listed[filepath.ToSlash(pkg)] {
+		if bytes.Contains(code, []byte(`"driftless/tests/torture"`)) && testFunc.Match(code) && pkg != "tests/torture" && !listed[filepath.ToSlash(pkg)] {
 			t.Errorf("%s tries as hard as it is told, but no test of %s is in tests.txt", path, pkg)
 		}
 		return nil
