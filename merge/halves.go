@@ -12,7 +12,7 @@ func (b *builder) decideHalf(h *half) {
 		b.fetchOther(h)
 	case h.movedTo != none:
 		b.moveHalf(h)
-	case h.Now.Gone && h.Now.Late:
+	case h.Now.Gone && (h.Now.Late || h.Late && h.sent()):
 		b.plans[h.storedMB].Late++
 	case h.Now.Gone && h.sent() && !h.Due:
 		// The append may still arrive. Then it is known for what it is: a copy of a message that was removed.
@@ -61,6 +61,10 @@ func (b *builder) keepHalf(h *half) {
 		b.endHalf(h)
 	}
 	due := h.Due && (h.Reason == InDoubt || h.Reason == Quarantined)
+	if due && h.Late {
+		due = false
+		b.plans[h.mb].Late++
+	}
 	waits := h.Reason == InDoubt && !due
 	switch changed := !h.Now.Flags.Equal(h.Half.Base); {
 	case changed && waits && h.sent():

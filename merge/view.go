@@ -32,6 +32,8 @@ type HalfView struct {
 	Half
 	Now Look
 	Due bool // its Retry time has come; the caller has the clock
+	// Late says that an arrival that may complete it vanished while it was asked about: it may be there again under another id. Then nothing follows from its being due.
+	Late bool
 }
 
 // Arrival is a message that the state does not know.

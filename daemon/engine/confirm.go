@@ -118,21 +118,30 @@ func (s *sight) markLate(old *sight) {
 }
 
 // hesitate marks the arrivals as late that may be equal to a message of the other side that vanished while it was asked about: it may be there again under another id, and what is copied
-// now would be there twice. Where messages vanish all the time, that comes to an end.
+// now would be there twice. Where messages vanish all the time, that comes to an end. An append in doubt that may be the one that vanished is not repeated however often that happens: the next cycle
+// can do it as well.
 func (c *cycle) hesitate(v *merge.View) {
-	if c.round > patience {
-		return
-	}
+	var fled [2]bool
 	for i := range v.Mailboxes {
 		b := c.byName(v.Mailboxes[i].Name)
 		for _, side := range merge.Sides {
 			if !b.fled[side] {
 				continue
 			}
+			fled[side] = true
+			if c.round > patience {
+				continue
+			}
 			arrivals := v.Mailboxes[i].New[side.Other()]
 			for k := range arrivals {
 				arrivals[k].Late = true
 			}
+		}
+	}
+	for i := range v.Mailboxes {
+		for k := range v.Mailboxes[i].Halves {
+			h := &v.Mailboxes[i].Halves[k]
+			h.Late = h.Reason == merge.InDoubt && fled[h.Side.Other()]
 		}
 	}
 }
