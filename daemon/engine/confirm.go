@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"driftless/drivers"
 	"driftless/merge"
@@ -93,9 +94,22 @@ func (c *cycle) confirmSide(ctx context.Context, side merge.Side) error {
 	for b, old := range before {
 		if s := b.seen[side]; s != nil {
 			s.markLate(old)
+			b.fled[side] = b.fled[side] || s.misses(old)
 		}
 	}
 	return nil
+}
+
+// misses reports whether an arrival of an earlier sight, which may be nil, is not there any more. It may have gone to a mailbox that was looked at before.
+func (s *sight) misses(old *sight) bool {
+	if old == nil {
+		return false
+	}
+	there := map[merge.ID]bool{}
+	for _, a := range s.arrivals {
+		there[a.ID] = true
+	}
+	return slices.ContainsFunc(old.arrivals, func(a merge.Arrival) bool { return !there[a.ID] })
 }
 
 // markLate marks what an earlier sight, which may be nil, did not have.
@@ -117,30 +131,30 @@ func (s *sight) markLate(old *sight) {
 	}
 }
 
-// hesitate marks the arrivals as late that may be equal to a message of the other side that vanished while it was asked about: it may be there again under another id, and what is copied
+// hesitate marks the arrivals as late that may be equal to a message of the other side that vanished while it was looked at or asked about: it may be there again under another id, and what is copied
 // now would be there twice. Where messages vanish all the time, that comes to an end. An append in doubt that may be the one that vanished is not repeated however often that happens: the next cycle
 // can do it as well.
 func (c *cycle) hesitate(v *merge.View) {
 	var fled [2]bool
-	for i := range v.Mailboxes {
-		b := c.byName(v.Mailboxes[i].Name)
+	for _, b := range c.boxes {
 		for _, side := range merge.Sides {
-			if !b.fled[side] {
+			fled[side] = fled[side] || b.fled[side]
+		}
+	}
+	for i := range v.Mailboxes {
+		mv := &v.Mailboxes[i]
+		b := c.byName(mv.Name)
+		for _, side := range merge.Sides {
+			if !b.fled[side] || c.round > patience {
 				continue
 			}
-			fled[side] = true
-			if c.round > patience {
-				continue
-			}
-			arrivals := v.Mailboxes[i].New[side.Other()]
+			arrivals := mv.New[side.Other()]
 			for k := range arrivals {
 				arrivals[k].Late = true
 			}
 		}
-	}
-	for i := range v.Mailboxes {
-		for k := range v.Mailboxes[i].Halves {
-			h := &v.Mailboxes[i].Halves[k]
+		for k := range mv.Halves {
+			h := &mv.Halves[k]
 			h.Late = h.Reason == merge.InDoubt && fled[h.Side.Other()]
 		}
 	}

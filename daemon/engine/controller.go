@@ -306,7 +306,9 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 		// What became of it is not known. The intent stays open: the next cycle asks the store before anything else, so that our own effect is never
 		// taken for somebody's change. (A copy has its own way to stay open: the half-pair in doubt.)
 		k.c.left.Store(true)
-		return fmt.Errorf("%s on the %s: %w", kind, k.side, effectErr)
+		err := fmt.Errorf("%s on the %s: %w", kind, k.side, effectErr)
+		k.failOthers(in, err)
+		return err
 	}
 	out := logstate.Outcome{Time: k.c.acc.Now().UnixMilli(), Results: results}
 	// The effect has happened: its outcome is logged even if the cycle is being torn down.
@@ -318,6 +320,21 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 	}
 	k.c.acc.Log.Info(kind.String(), zap.String("mailbox", k.b.name()), zap.Stringer("on", k.side), zap.Int("done", done), zap.Int("of", len(results)))
 	return nil
+}
+
+// failOthers fails the other mailboxes that effects without an outcome may have changed, too: what is half moved there would be taken for new, and be copied before
+// the next cycle learns what it is. An error of the whole store ends the cycle anyway.
+func (k controller) failOthers(in logstate.Intent, err error) {
+	if drivers.ReachOf(err) == drivers.ReachStore {
+		return
+	}
+	for _, e := range in.Effects {
+		for _, b := range k.c.boxes {
+			if e.To != 0 && b.num == e.To {
+				k.c.fail(b, fmt.Errorf("what became of messages between %q and here is not known yet: %w", k.b.name(), err))
+			}
+		}
+	}
 }
 
 // each runs f over batches of actions until they end or the cycle pauses.

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"context"
 	"testing"
 
+	"driftless/drivers"
 	"driftless/drivers/drivertest"
 	"driftless/merge"
 )
@@ -67,4 +69,65 @@ func TestHalfMoveOfTwins(t *testing.T) {
 	w.has("Box")
 	w.has("INBOX", 1, 1, 10)
 	w.idle()
+}
+
+// halfMoves is a store whose moves stop between the copy and the removal, as where EXPUNGE would have taken others' messages along.
+type halfMoves struct {
+	drivers.Store
+	copied func(ids []merge.ID, to string)
+}
+
+func (s halfMoves) Open(ctx context.Context, name string) (drivers.Mailbox, error) {
+	m, err := s.Store.Open(ctx, name)
+	return halfMoveBox{m, s}, err
+}
+
+type halfMoveBox struct {
+	drivers.Mailbox
+	s halfMoves
+}
+
+func (b halfMoveBox) Move(_ context.Context, ids []merge.ID, to string) ([]drivers.Moved, error) {
+	b.s.copied(ids, to)
+	out := make([]drivers.Moved, len(ids))
+	for i := range out {
+		out[i].Err = &drivers.Error{Op: "move from", Where: b.Name(), Reach: drivers.ReachMessage, Retry: drivers.RetryNow, Err: drivers.ErrUnknown}
+	}
+	return out, nil
+}
+
+// TestHalfMoveInALivingSync: the move stops halfway and the sync goes on with other mailboxes, while the owner of the message deletes it or leaves it. The copy was taken
+// for new mail at once, before the next sync learned what it was.
+func TestHalfMoveInALivingSync(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		w := newWorld(t, characters["maildir-plain"])
+		w.put(merge.Left, "Box", 1)
+		w.put(merge.Left, "INBOX", 10)
+		w.settled()
+		w.move(merge.Left, "Box", 1, "INBOX")
+		open, times := w.acc.Open[merge.Right], 0
+		w.acc.Open[merge.Right] = func(ctx context.Context) (drivers.Store, error) {
+			s, err := open(ctx)
+			return halfMoves{s, func([]merge.ID, string) {
+				times++
+				w.put(merge.Right, "INBOX", 1)
+				if deleted {
+					w.remove(merge.Left, "INBOX", 1)
+				}
+			}}, err
+		}
+		r, err := w.trySync(Request{})
+		w.acc.Open[merge.Right] = open
+		if err != nil || r.Errors != 2 || times != 1 {
+			t.Fatalf("both mailboxes have to wait after %d moves: %v %+v", times, err, r.Problems)
+		}
+		w.sync()
+		w.has("Box")
+		if deleted {
+			w.has("INBOX", 10)
+		} else {
+			w.has("INBOX", 1, 10)
+		}
+		w.idle()
+	}
 }

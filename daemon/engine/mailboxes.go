@@ -49,7 +49,7 @@ type box struct {
 	stuck     atomic.Bool    // a store refused something for a reason that looking again does not mend; the next cycle tries again
 	waiting   int            // half-pairs in doubt
 	unsettled bool           // the own message of one of them is gone or changed: cursors stay where they are
-	fled      [2]bool        // an arrival on this side was gone when it was asked about
+	fled      [2]bool        // an arrival on this side was gone when it was looked at again or asked about
 	restarted bool           // its ids meant nothing: it was forgotten in this cycle
 	void      bool           // so its plan of this round means nothing
 	awaits    []*box         // mailboxes whose plans say what becomes of arrivals here

@@ -21,7 +21,7 @@ const maxAnswers = 6
 func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 	view := merge.View{}
 	for _, b := range c.boxes {
-		b.fled, b.awaits = [2]bool{}, nil
+		b.awaits = nil
 		if b.failed.Load() || (b.seen[0] == nil && b.seen[1] == nil) {
 			continue
 		}

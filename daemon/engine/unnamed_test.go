@@ -54,3 +54,24 @@ func TestCopyRenumberedBeforeItWasFound(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyMovedWhileLookedAtAgain: the copy got no id and was seen; before an append in doubt is repeated all mailboxes are looked at again, and somebody moves it then to one where that has been done. It was
+// copied again.
+func TestCopyMovedWhileLookedAtAgain(t *testing.T) {
+	w, _, _ := momentWorld(t, "maildir-plain", false, deeds[0])
+	w.acc.Grace = 1 // an append in doubt is due at once
+	w.acc.Workers = 1
+	h := &hand{at: "right Changes INBOX 3 before", act: func() { w.move(merge.Right, "INBOX", concerned, "A") }}
+	away := w.hands(h)
+	w.sync()
+	away()
+	if !h.acted {
+		t.Fatalf("this moment did not come; there were %q", h.all())
+	}
+	w.settled()
+	for _, side := range merge.Sides {
+		if got := w.copies(side, concerned); got != "A[S]" {
+			t.Errorf("on the %s it is %s", side, got)
+		}
+	}
+}
