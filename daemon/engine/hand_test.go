@@ -15,6 +15,8 @@ import (
 type hand struct {
 	at  string // the moment at which the user acts; "" = never
 	act func()
+	// every, if it is set, is called at each moment.
+	every func(moment string)
 
 	mu      sync.Mutex
 	calls   map[string]int
@@ -31,6 +33,9 @@ func (h *hand) pass(name string) {
 	h.mu.Unlock()
 	if now {
 		h.act()
+	}
+	if h.every != nil {
+		h.every(name)
 	}
 }
 
