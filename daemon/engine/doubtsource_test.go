@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,22 +22,31 @@ func lateAppend(t *testing.T, opts [2]memory.Options, from merge.Side) *world {
 	w.settled()
 	w.put(from, "INBOX", 1, `\Seen`)
 	w.srv[from.Other()].CutAppend(0, memory.Late)
+	w.cut = time.Now()
+	w.acc.Now = func() time.Time { return w.cut }
 	if _, err := w.trySync(Request{}); err == nil {
 		t.Fatal("the connection died: the sync must fail")
 	}
+	w.acc.Now = nil
 	return w
 }
 
-// lands lets the append complete when an event of the next sync says so, and gives the hand a turn before.
+// syncLanding lets the append complete when an event of the next sync says that it waits for it, and then gives the hand a turn. Until that the clock stands still: on a slow machine the
+// grace time would be over before.
 func (w *world) syncLanding(side merge.Side, hand func()) Report {
 	w.t.Helper()
 	w.acc.Grace = 50 * time.Millisecond
-	landed := false
+	var landed atomic.Bool
+	w.acc.Now = func() time.Time {
+		if landed.Load() {
+			return time.Now().Add(w.acc.Grace)
+		}
+		return w.cut
+	}
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	defer cancel()
 	r, err := Sync(ctx, w.acc, Request{}, func(e Event) {
-		if e.Kind == EventWaiting && !landed {
-			landed = true
+		if e.Kind == EventWaiting && !landed.Swap(true) {
 			w.srv[side].CompleteLate()
 			if hand != nil {
 				hand()
@@ -46,10 +56,10 @@ func (w *world) syncLanding(side merge.Side, hand func()) Report {
 	if err != nil || r.Errors > 0 {
 		w.t.Fatalf("sync: %v, %+v", err, r.Problems)
 	}
-	if !landed {
+	if !landed.Load() {
 		w.srv[side].CompleteLate()
 	}
-	w.acc.Grace = time.Millisecond
+	w.acc.Grace, w.acc.Now = time.Millisecond, nil
 	return r
 }
 

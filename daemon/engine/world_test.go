@@ -22,6 +22,8 @@ type world struct {
 	t   *testing.T
 	srv [2]*memory.Server
 	acc Account
+
+	cut time.Time // by the account's clock, when the append of lateAppend lost its connection
 }
 
 // characters are the kinds of pairs that every scenario is played on.
