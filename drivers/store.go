@@ -118,6 +118,8 @@ type Observed struct {
 	// All; it is empty where ids have no epoch. It is what to commit before the first effect in a mailbox.
 	Origin Cursor
 	Count  int // messages in the mailbox, as the store counts at that moment
+	// Given, if not nil, reports whether the store can have given an id by that moment (IMAP: a UID under UIDNEXT). One that it cannot have given, but did, shows that it went back in time.
+	Given func(merge.ID) bool
 }
 
 // Mailbox is a handle on one mailbox of a store.

@@ -98,7 +98,7 @@ func openWith(ctx context.Context, dir string, opt Options, wrap func(name strin
 		return nil, fmt.Errorf("open logs: %w", err)
 	}
 	if !ok {
-		lineage = newLineage()
+		lineage = lineageFor(dir)
 	}
 	for _, l := range a.logs {
 		l.StartEpoch(firstEpoch(lineage))

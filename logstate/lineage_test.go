@@ -2,9 +2,11 @@ package logstate
 
 import (
 	"errors"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"driftless/merge"
@@ -12,8 +14,8 @@ import (
 
 // Logs of two accounts in one place are refused, by writers and readers, whichever of them are whose, and nothing in them changes.
 func TestLogsOfAnotherAccount(t *testing.T) {
-	make := func() string {
-		dir := filepath.Join(t.TempDir(), "account")
+	make := func(name string) string {
+		dir := filepath.Join(t.TempDir(), name)
 		a, err := Open(t.Context(), dir, Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +38,7 @@ func TestLogsOfAnotherAccount(t *testing.T) {
 		}
 		return dir
 	}
-	ours, theirs := make(), make()
+	ours, theirs := make("ours"), make("theirs")
 	names := []string{"left", "right", "shared"}
 	for mixed := 1; mixed < 7; mixed++ {
 		dir := filepath.Join(t.TempDir(), "mixed")
@@ -53,6 +55,13 @@ func TestLogsOfAnotherAccount(t *testing.T) {
 		_, err := Open(t.Context(), dir, Options{})
 		if !errors.Is(err, errForeignLog) || !NeedsRebuild(err) {
 			t.Errorf("mixture %03b was opened: %v", mixed, err)
+		}
+		odd := mixed
+		if bits.OnesCount(uint(mixed)) == 2 {
+			odd = 7 - mixed
+		}
+		if want := "the " + names[bits.TrailingZeros(uint(odd))] + " log is of another one"; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("mixture %03b: %v, want %q", mixed, err, want)
 		}
 		if _, err := OpenView(dir); !errors.Is(err, errForeignLog) {
 			t.Errorf("mixture %03b was read: %v", mixed, err)
@@ -104,4 +113,42 @@ func contents(t *testing.T, dir string) []string {
 		}
 	}
 	return out
+}
+
+// Logs that were lost and come back after new ones were begun are those of this account.
+func TestLostLogsComeBack(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "account")
+	begin := func() {
+		a, err := Open(t.Context(), dir, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Register(t.Context(), [2]string{"INBOX", "INBOX"}); err != nil {
+			t.Fatal(err)
+		}
+		m, _ := a.lookup([2]string{"INBOX", "INBOX"})
+		b, err := a.Begin(t.Context(), Intent{Target: merge.Right, Mailbox: m, Effects: []Effect{{Kind: EffectCreateMailbox}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Finish(t.Context(), b, Outcome{Results: []Result{{Status: Done}}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin()
+	saved := filepath.Join(t.TempDir(), "saved")
+	if err := os.Rename(dir, saved); err != nil {
+		t.Fatal(err)
+	}
+	begin()
+	if err := os.RemoveAll(filepath.Join(dir, "left")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "left"), os.DirFS(filepath.Join(saved, "left"))); err != nil {
+		t.Fatal(err)
+	}
+	begin()
 }

@@ -86,16 +86,14 @@ func (m *machine) tails(which [3]bool, change func([]byte) []byte) error {
 	return nil
 }
 
-// bump gives a mailbox a new UIDVALIDITY. Where ids are names all of them change, which is no loss: the contents tell.
+// bump gives a mailbox a new UIDVALIDITY; where ids are names all of them change. The contents tell what was there, as far as the state knows them.
 func (m *machine) bump(s step) error {
 	srv := m.srv[s.side]
 	if srv == nil {
 		return nil
 	}
-	if !m.reserve[s.side] {
-		for _, t := range m.tallies {
-			t.lost = t.lost || t.ever[s.box] > 0
-		}
+	for _, t := range m.tallies {
+		t.lost = t.lost || t.ever[s.box] > 0
 	}
 	return unlessVanished(srv.BumpValidity(s.box))
 }
@@ -112,7 +110,7 @@ func (m *machine) restoreStore(s step) error {
 		return err
 	}
 	m.srv[s.side].Restore(m.backups[s.side])
-	m.saved = nil
+	m.saved, m.undone = nil, true
 	if err := m.replaced(s.side, before, !m.reserve[s.side]); err != nil {
 		return err
 	}

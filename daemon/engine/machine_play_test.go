@@ -39,6 +39,7 @@ type machine struct {
 	saved   logFiles // an older copy of the logs
 	backups [2]*memory.Backup
 	dropped map[string]bool // mailboxes that were deleted or renamed on one side since the last rest
+	undone  bool            // a store was restored since then: a mailbox of both sides may be missing there
 }
 
 // machineStats counts what was tried.
@@ -495,7 +496,7 @@ func (m *machine) rest() error {
 		}
 		m.tallies[i] = newTally(left[i], t.pasts)
 	}
-	m.dropped = map[string]bool{}
+	m.dropped, m.undone = map[string]bool{}, false
 	return m.idle()
 }
 
@@ -510,7 +511,7 @@ func (m *machine) finishDropping() error {
 			}
 			has[side] = slices.Contains(boxes, box)
 		}
-		if box == "R" || has[0] == has[1] {
+		if box == "R" && !m.undone || has[0] == has[1] {
 			continue
 		}
 		side := merge.Left

@@ -159,7 +159,7 @@ func (c *cycle) foldState(b *box) error {
 
 // forget drops all that is known of a mailbox whose ids were reset: its messages will be paired again by content, and nothing is deleted.
 func (c *cycle) forget(ctx context.Context, b *box) error {
-	c.rep.problem(Problem{Kind: ProblemNote, Mailbox: b.name(), Text: "the server numbered this mailbox anew (UIDVALIDITY changed); its messages are paired again by content"})
+	c.rep.problem(Problem{Kind: ProblemNote, Mailbox: b.name(), Text: "the server numbered this mailbox anew (UIDVALIDITY changed) or went back to an older state; its messages are paired again by content"})
 	b.cursor = [2]string{}
 	if c.logs == nil {
 		b.state = noState{}
@@ -218,6 +218,14 @@ func (c *cycle) compare(ctx context.Context, b *box, side merge.Side, m drivers.
 		}
 		if obs.Reset && since != "" {
 			return nil, errReset
+		}
+		if obs.Given != nil {
+			for id, l := range s.changed {
+				if l.Gone && !obs.Given(id) {
+					// The cursor is from before this message, which an interrupted sync copied: only the message can tell.
+					return nil, errReset
+				}
+			}
 		}
 		if predicted == obs.Count || scope >= drivers.Full {
 			return s, nil

@@ -32,7 +32,16 @@ func (m *mailbox) Changes(ctx context.Context, since drivers.Cursor, scope drive
 	if err != nil {
 		return drivers.Observed{}, err
 	}
+	if now, ok := parseCursor(obs.Cursor); ok && now.next != 0 {
+		obs.Given = now.given
+	}
 	return obs, nil
+}
+
+// given reports whether a message can have got this id before the cursor.
+func (cur cursor) given(id merge.ID) bool {
+	validity, uid, ok := parseID(id)
+	return !ok || validity != cur.validity || uid < cur.next
 }
 
 // reset reports whether the ids from before the cursor mean nothing any more: another UIDVALIDITY, or a store that went back in time.

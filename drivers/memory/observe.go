@@ -35,6 +35,12 @@ func (b *box) changes(since drivers.Cursor, scope drivers.Scope) ([]drivers.Entr
 	}
 	if !opt.Reserves {
 		end.Origin = drivers.Cursor(fmt.Sprintf("m1 %d %d 0 0", b.serial, b.epoch))
+		epoch, next := b.epoch, b.next
+		end.Given = func(id merge.ID) bool {
+			var e, uid uint32
+			_, err := fmt.Sscanf(string(id), "%d:%d", &e, &uid)
+			return err != nil || e != epoch || uid < next
+		}
 	}
 	telling := opt.Mode != ListOnly
 	end.All = scope != drivers.Delta || !known || !telling || opt.Mode == QResync && p.mod < b.floor
