@@ -66,3 +66,17 @@ func TestLateOnBothSides(t *testing.T) {
 		t.Errorf("not late: %+v", m)
 	}
 }
+
+// TestLateHalf neither repeats nor forgets an append in doubt that is due when what vanished may have been its copy.
+func TestLateHalf(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		for _, late := range []bool{false, true} {
+			h := HalfView{Half: Half{Side: Left, ID: "l1", Reason: InDoubt, Mark: "m", Since: 1}, Now: Look{Gone: gone}, Due: true, Late: late}
+			plan, _ := Build(View{Mailboxes: []MailboxView{{Name: "INBOX", Halves: []HalfView{h}}}}, DefaultRules())
+			m := plan.Mailboxes[0]
+			if m.Empty() != late || (m.Late == 1) != late {
+				t.Errorf("gone %v, late %v: empty is %v, %d to look at again", gone, late, m.Empty(), m.Late)
+			}
+		}
+	}
+}
