@@ -26,6 +26,10 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 		b.void = false
 		b.wrote[merge.Left].Store(false)
 		b.wrote[merge.Right].Store(false)
+		// A message that the store did not tell about when it was asked is asked for once more, and never passed by a cursor.
+		if b.fled != [2]bool{} {
+			b.undone.Store(true)
+		}
 		// What a conflict was settled to is looked at once more, in both its mailboxes.
 		if p := work[b]; p != nil && p.Late > 0 {
 			b.undone.Store(true)
@@ -35,6 +39,7 @@ func (c *cycle) apply(ctx context.Context, p merge.Plan) error {
 	}
 	planned := func(b *box) bool { return work[b] != nil }
 	c.applying = c.acc.Now()
+	c.begun.Store(false)
 	if err := c.eachBox(ctx, planned, c.commitOrigins); err != nil {
 		return err
 	}
@@ -143,11 +148,13 @@ func (c *cycle) commitOrigins(ctx context.Context, b *box) error {
 // content, one that is known twice could delete one of two equal messages.
 func (c *cycle) commitFindings(ctx context.Context, work map[*box]*merge.MailboxPlan) error {
 	passes := []func(merge.Commit) []logstate.Op{drops, c.puts}
-	all, n := map[logstate.Mailbox][]logstate.Op{}, 0
+	all, n, related := map[logstate.Mailbox][]logstate.Op{}, 0, false
 	for b, p := range work {
 		if b.failed.Load() {
 			continue
 		}
+		// Pairs that replace nothing, as on first contact, have nothing to do with each other.
+		related = related || len(p.Commit.Drop)+len(p.Commit.DropHalf)+len(p.Commit.Orphan) > 0
 		for _, pass := range passes {
 			if ops := pass(p.Commit); len(ops) > 0 {
 				all[b.num] = append(all[b.num], ops...)
@@ -155,7 +162,7 @@ func (c *cycle) commitFindings(ctx context.Context, work map[*box]*merge.Mailbox
 			}
 		}
 	}
-	if n <= maxCommitOps {
+	if n <= maxCommitOps || related && n <= maxRelatedOps {
 		if err := c.logs.CommitAll(ctx, all); err != nil {
 			return fmt.Errorf("commit: %w", err)
 		}
@@ -212,6 +219,9 @@ func (c *cycle) commitOps(ctx context.Context, b *box, ops []logstate.Op) error 
 
 // maxCommitOps bounds the record that one commit makes. It is even, so that the two ops of an orphan, which come first, are never separated.
 const maxCommitOps = 2000
+
+// maxRelatedOps bounds the record of findings that belong together.
+const maxRelatedOps = 50_000
 
 func (c *cycle) stamp(h merge.Half) merge.Half {
 	if h.Since == 0 {

@@ -165,6 +165,7 @@ func (k controller) collect(ctx context.Context, actions []merge.Action) ([]lett
 			got = append(got, l)
 		} else if _, gone := index[ids[i]]; gone {
 			k.b.undone.Store(true)
+			k.c.missing.note(k.b, from, ids[i])
 		}
 	}
 	if err != nil {
@@ -290,6 +291,7 @@ func (k controller) effect(ctx context.Context, in logstate.Intent, kind merge.K
 		return fmt.Errorf("log intents: %w", err)
 	}
 	k.b.wrote[k.side].Store(true)
+	k.c.begun.Store(true)
 	results, unnamed, effectErr := run()
 	done := unnamed
 	for _, r := range results {

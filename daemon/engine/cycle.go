@@ -50,6 +50,8 @@ type cycle struct {
 	began    time.Time   // when the lock was taken
 	hold     [2]string   // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
 	applying time.Time   // when the present round began to apply
+	begun    atomic.Bool // it has had an effect
+	missing  missing     // messages that are listed and not shown
 	waited   bool        // appends in doubt have been given their grace time
 	moved    bool        // the first round is over
 	round    int         // number of the round
@@ -195,7 +197,7 @@ func (c *cycle) rounds(ctx context.Context) error {
 		}
 		switch {
 		case open > 0 && round >= maxRounds && !paused:
-			c.rep.problem(Problem{Kind: ProblemNote, Text: fmt.Sprintf("%d mailboxes keep changing; the next sync goes on with them", open)})
+			c.unfinished(open)
 			return nil
 		case open > 0:
 		case wait > 0:
@@ -252,9 +254,10 @@ func (c *cycle) waitForDoubt(d time.Duration) {
 	}
 }
 
-// tired reports whether applying has gone on for so long that others should get a chance. Every round applies something, however long it took to observe.
+// tired reports whether applying has gone on for so long that others should get a chance. Every round applies something, however long it takes to observe or to
+// open mailboxes.
 func (c *cycle) tired() bool {
-	return c.logs != nil && c.acc.Now().Sub(c.applying) > lockHold
+	return c.logs != nil && c.begun.Load() && c.acc.Now().Sub(c.applying) > lockHold
 }
 
 // expired reports whether the lock has been held for long enough.

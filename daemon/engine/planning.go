@@ -152,8 +152,9 @@ func (c *cycle) answer(ctx context.Context, view *merge.View, questions []merge.
 			return err
 		}
 		for k, known := range facts {
-			if record(mv, k, asks[k], known) {
+			for _, id := range record(mv, k, asks[k], known) {
 				b.fled[k.side] = true
+				c.missing.note(b, k.side, id)
 			}
 		}
 		return nil
@@ -219,8 +220,8 @@ func viewOf(v *merge.View, name string) *merge.MailboxView {
 }
 
 // record puts the answers into the view. A message about which nothing was learned has gone meanwhile: an arrival leaves the view (the next round sees what became of
-// it; fled tells that there was one), a message of a pair or a half-pair is marked as gone, though where it went was not looked at since.
-func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]fact) (fled bool) {
+// it; fled tells which), a message of a pair or a half-pair is marked as gone, though where it went was not looked at since.
+func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]fact) (fled []merge.ID) {
 	want := make(map[merge.ID]bool, len(asked))
 	for _, id := range asked {
 		want[id] = true
@@ -230,7 +231,7 @@ func record(mv *merge.MailboxView, k ask, asked []merge.ID, facts map[merge.ID]f
 		if want[a.ID] {
 			f, ok := facts[a.ID]
 			if !ok {
-				fled = true
+				fled = append(fled, a.ID)
 				continue
 			}
 			f.put(k.want, &a.Identity, &a.Content)
