@@ -38,8 +38,11 @@ build: ## compile bin/driftless
 demo: ## sync a demonstration server with a Maildir; needs nothing but Go
 	@$(GO) run ./cmd/driftless demo
 
+# Most tests on real servers wait more than they work.
+PARALLEL ?= 4
+
 test: servers ## run all tests, on a real Dovecot, too (brings it with apt-get if it is missing)
-	REQUIRE_DOVECOT=1 $(GO) test -timeout 25m $(TESTFLAGS) $(PKGS)
+	REQUIRE_DOVECOT=1 $(GO) test -timeout 25m -parallel $(PARALLEL) $(TESTFLAGS) $(PKGS)
 
 race: ## run all tests with the race detector
 	@$(MAKE) --no-print-directory test RACE=1
