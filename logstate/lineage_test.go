@@ -152,3 +152,47 @@ func TestLostLogsComeBack(t *testing.T) {
 	}
 	begin()
 }
+
+// A reader says that the shared log is gone, instead of showing an empty account as if nothing had ever been there.
+func TestReaderSeesThatTheSharedLogIsGone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "account")
+	lost := func() bool {
+		v, err := OpenView(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v.SharedLost()
+	}
+	if lost() {
+		t.Error("an account that was never synced has lost nothing")
+	}
+	a, err := Open(t.Context(), dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := a.Register(t.Context(), [2]string{"INBOX", "INBOX"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Begin(t.Context(), Intent{Target: merge.Right, Mailbox: m, Effects: []Effect{{Kind: EffectCreateMailbox}}}); err != nil {
+		t.Fatal(err)
+	}
+	if Running(dir) == nil {
+		t.Error("this process works on the account")
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if busy := Running(dir); busy != nil {
+		t.Errorf("nobody works on the account any more: %v", busy)
+	}
+	if lost() {
+		t.Error("nothing was lost")
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "shared")); err != nil {
+		t.Fatal(err)
+	}
+	if !lost() {
+		t.Error("the shared log is gone")
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -149,15 +150,30 @@ func writeHolder(path string, info []byte, ran time.Time) error {
 	return errors.Join(err, f.Close(), os.Chtimes(path, ran, ran))
 }
 
-// lockedBy reads who holds a lock.
-func lockedBy(path string) *LockedError {
+// readHolder reads who holds a lock, or held it when he was killed. ok is false if nobody does, or his name is being written.
+func readHolder(path string) (info holderInfo, ok bool) {
 	b, err := os.ReadFile(path)
 	if err != nil || len(b) > maxHolderSize {
-		return &LockedError{}
+		return info, false
 	}
-	var info holderInfo
-	if json.Unmarshal(b, &info) != nil || info.PID <= 0 {
-		return &LockedError{} // it is being written
+	return info, json.Unmarshal(b, &info) == nil && info.PID > 0
+}
+
+// Running returns who works on the account in dir at this moment; nil if nobody does. It takes no lock, and may be wrong for the moment in which a lock changes hands.
+func Running(dir string) *LockedError {
+	path := filepath.Join(dir, lockName)
+	info, ok := readHolder(path)
+	if !ok || errors.Is(syscall.Kill(info.PID, 0), syscall.ESRCH) {
+		return nil
+	}
+	return lockedBy(path)
+}
+
+// lockedBy says who holds a lock.
+func lockedBy(path string) *LockedError {
+	info, ok := readHolder(path)
+	if !ok {
+		return &LockedError{}
 	}
 	program := strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {

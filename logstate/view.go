@@ -144,6 +144,13 @@ func (v *View) StoreIdentity(side merge.Side) string {
 	return v.shared.identity[side]
 }
 
+// SharedLost reports whether the shared log is gone while the side logs are there: what they still know is played again when the account is opened.
+func (v *View) SharedLost() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.places.end.Epoch == 0 && v.ends[merge.Left].Epoch+v.ends[merge.Right].Epoch > 0
+}
+
 // Unsettled counts batches without an outcome, per target side.
 func (v *View) Unsettled() [2]int {
 	v.mu.Lock()

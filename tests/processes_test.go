@@ -249,14 +249,15 @@ func TestHolderIsNamed(t *testing.T) {
 			}
 		}
 		// Whoever only looks does not mind.
-		if r := w.p.Run("status"); r.Code != 0 || !strings.Contains(r.Stdout, "20 messages") {
+		if r := w.p.Run("status"); r.Code != 0 || !strings.Contains(r.Stdout, "20 messages") ||
+			!strings.Contains(r.Stdout, fmt.Sprintf("driftless (pid %d) is at work since", holder.Pid())) || strings.Contains(r.Stdout, "interrupted") {
 			t.Errorf("%v", r)
 		}
 	}
 	// One that waits says for whom, and goes on as soon as the holder is dead.
 	waiter := w.p.Start("sync")
 	harness.Eventually(t, func() error {
-		if !strings.Contains(waiter.Stderr(), fmt.Sprintf("locked by driftless (pid %d)", holder.Pid())) {
+		if !strings.Contains(waiter.Stderr(), fmt.Sprintf("in use by driftless (pid %d)", holder.Pid())) {
 			return fmt.Errorf("it does not say for whom it waits: %q", waiter.Stderr())
 		}
 		return nil
@@ -271,6 +272,9 @@ func TestHolderIsNamed(t *testing.T) {
 	holder.Signal(syscall.SIGKILL)
 	holder.Wait()
 	w.proxy.Resume()
+	if r := w.p.Run("status"); r.Code != 0 || strings.Contains(r.Stdout, "at work") {
+		t.Errorf("a killed process still works: %v", r)
+	}
 	if r := w.p.Run("sync", "--no-wait"); r.Code != 0 {
 		t.Errorf("a killed process still holds the account: %v", r)
 	}

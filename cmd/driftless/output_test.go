@@ -86,9 +86,9 @@ func TestPlanForPeople(t *testing.T) {
 func TestWaitingSaysHowLong(t *testing.T) {
 	var errs bytes.Buffer
 	l := testApp(io.Discard, &errs).newSyncOutput(syncFlags{}).account("a")
-	l.event(engine.Event{Kind: engine.EventWaiting, Text: "account a is locked by pid 7 since 12:00:00"})
+	l.event(engine.Event{Kind: engine.EventWaiting, Text: "the account is in use by pid 7 since 12:00:00"})
 	l.event(engine.Event{Kind: engine.EventWaiting, Text: "waiting 5s for appends whose fate is unknown"})
-	want := "driftless: a: account a is locked by pid 7 since 12:00:00; waiting up to 30 s\ndriftless: a: waiting 5s for appends whose fate is unknown\n"
+	want := "driftless: a: the account is in use by pid 7 since 12:00:00; waiting up to 30 s\ndriftless: a: waiting 5s for appends whose fate is unknown\n"
 	if errs.String() != want {
 		t.Errorf("got %q", errs.String())
 	}

@@ -20,7 +20,8 @@ func (a *app) rebuildCommand() *cobra.Command {
 		Use:   "rebuild ACCOUNT",
 		Short: "Forget the state of an account; the next sync pairs by content",
 		Long: `Forget what the logs know of an account. Both stores stay as they are, and the next sync pairs their messages again by content:
-nothing is deleted by that, and what is on both sides is not copied. The old logs are set aside under a dated name, not removed.`,
+nothing is deleted by that, and what is on both sides is not copied. What was deleted on one side only since the last sync comes back, and
+flags are united. The old logs are set aside under a dated name, not removed.`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: a.completeAccounts,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -198,7 +198,7 @@ func TestBusyAccount(t *testing.T) {
 	if err := held.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if code := <-done; code != exitOK || !strings.Contains(pipe.String(), "locked by") {
+	if code := <-done; code != exitOK || !strings.Contains(pipe.String(), "in use by") {
 		t.Errorf("after waiting: exit code %d, stderr %q", code, pipe)
 	}
 }

@@ -68,6 +68,14 @@ type statusAccount struct {
 	Messages  perSide        `json:"messages"`
 	Halves    map[string]int `json:"halves,omitempty"`
 	Unsettled perSide        `json:"unsettled"`
+	Running   *statusRun     `json:"running,omitempty"`    // who works on the account now
+	Lost      bool           `json:"state_lost,omitempty"` // the shared log is gone; the next sync restores what the side logs know
+}
+
+// statusRun is a process that works on an account, in status --json.
+type statusRun struct {
+	Holder string    `json:"holder"`
+	Since  time.Time `json:"since"`
 }
 
 func (a *app) status(c *config.Config, acc config.Account, asJSON bool, now time.Time) error {
@@ -87,6 +95,10 @@ func (a *app) status(c *config.Config, acc config.Account, asJSON bool, now time
 	var boxes []statusMailbox
 	if err == nil {
 		boxes = statusMailboxes(acc.Name, view, &total)
+		total.Lost = view.SharedLost()
+	}
+	if busy := logstate.Running(dir); busy != nil {
+		total.Running = &statusRun{busy.Holder, busy.Since}
 	}
 	if asJSON {
 		for _, b := range boxes {
@@ -137,7 +149,12 @@ func (a *app) printStatus(t statusAccount, boxes []statusMailbox, now time.Time)
 	}
 	head += fmt.Sprintf("; %s, %s on the left, %d on the right", mailboxes(t.Mailboxes), messages(t.Messages.Left), t.Messages.Right)
 	a.print("%s\n", head)
-	if n := t.Unsettled.Left + t.Unsettled.Right; n > 0 {
+	if t.Lost {
+		a.print("  %s\n", a.style(styleMaybe, "the shared log was lost; the next sync restores what the side logs know"))
+	}
+	if r := t.Running; r != nil {
+		a.print("  %s\n", fmt.Sprintf("%s is at work since %s", r.Holder, r.Since.Local().Format(time.DateTime)))
+	} else if n := t.Unsettled.Left + t.Unsettled.Right; n > 0 {
 		a.print("  %s\n", a.style(styleMaybe, plural(n, "batch was", "batches were")+" interrupted; the next sync finds out what became of it"))
 	}
 	rows := [][]string{{"mailbox", " left", " right", "remarks"}}

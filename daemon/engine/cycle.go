@@ -306,7 +306,7 @@ func (c *cycle) openLogs() error {
 	opt.Now = c.acc.Now
 	waiting := opt.Waiting
 	opt.Waiting = func(holder string, since time.Time) {
-		c.rep.event(Event{Kind: EventWaiting, Text: fmt.Sprintf("account %s is locked by %s since %s", c.acc.Name, holder, since.Format(time.TimeOnly))})
+		c.rep.event(Event{Kind: EventWaiting, Text: (&logstate.LockedError{Holder: holder, Since: since}).Error()})
 		if waiting != nil {
 			waiting(holder, since)
 		}
