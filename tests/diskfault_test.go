@@ -166,25 +166,32 @@ func TestReadFails(t *testing.T) {
 	t.Logf("questions in the sync: %v; failed: %v; a message set aside: %v; made good within the sync: %v", totals, tried, set, silent)
 }
 
-// TestUnreadableAfterMove lets a message be unreadable after its owner moved it, for several syncs: that it seems to be gone from its old place must not cost the good copy
-// on the other side.
+// TestUnreadableAfterMove lets a message be unreadable after its owner moved it, for several syncs, either in a way that may pass or for good: that it seems to be gone from its old place
+// must not cost the good copy on the other side, nor after the message was set aside and its mailbox is not looked at any more.
 func TestUnreadableAfterMove(t *testing.T) {
 	f := faultfs.Mount(t, nil)
-	w := newFaultWorld(t, f)
-	f.SetReadFault(func(k faultfs.ReadKind, path string) syscall.Errno {
-		if k == faultfs.Read && strings.HasPrefix(path, "Mail/Archive/cur/") {
-			return syscall.EIO
-		}
-		return 0
-	})
-	for i := range 3 {
-		r, err := w.sync()
-		if err != nil || r.Held == 0 {
-			t.Errorf("sync %d holds nothing: %v, %+v", i, err, r)
-		}
-		w.find("INBOX", 3)
+	for _, cause := range []struct {
+		errno syscall.Errno
+		aside int
+	}{{syscall.EIO, 0}, {syscall.EACCES, 1}} {
+		t.Run(cause.errno.Error(), func(t *testing.T) {
+			w := newFaultWorld(t, f)
+			f.SetReadFault(func(k faultfs.ReadKind, path string) syscall.Errno {
+				if k == faultfs.Read && strings.HasPrefix(path, "Mail/Archive/cur/") {
+					return cause.errno
+				}
+				return 0
+			})
+			for i := range 3 {
+				r, err := w.sync()
+				if err != nil || r.Held == 0 || r.Quarantined != cause.aside {
+					t.Errorf("sync %d: %v; it is to hold a deletion and to have set aside %d: %+v", i, err, cause.aside, r)
+				}
+				w.find("INBOX", 3)
+			}
+			f.SetReadFault(nil)
+			w.later = 8 * 24 * time.Hour
+			w.complete("when it can be read again")
+		})
 	}
-	f.SetReadFault(nil)
-	w.later = 48 * time.Hour
-	w.complete("when it can be read again")
 }

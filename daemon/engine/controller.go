@@ -152,6 +152,7 @@ func (k controller) collect(ctx context.Context, actions []merge.Action) ([]lett
 		}
 		delete(index, f.ID)
 		if drivers.RetryOf(f.Err) != drivers.RetryNever {
+			k.b.unread[from]++
 			k.refused(merge.Copy.String(), f.ID, f.Err)
 			return nil
 		}

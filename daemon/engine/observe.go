@@ -140,6 +140,11 @@ func (c *cycle) observe(ctx context.Context, b *box) error {
 	if err != nil {
 		return err
 	}
+	for _, side := range merge.Sides {
+		if h[side] != nil {
+			b.named[side] = h[side].Status().Reserves
+		}
+	}
 	b.look = [2]bool{}
 	return nil
 }

@@ -33,7 +33,9 @@ func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 		c.hesitate(&view)
 		p, questions := merge.Build(view, c.acc.Rules)
 		if len(questions) == 0 {
-			c.spare(&p, view)
+			if err := c.spare(&p, view); err != nil {
+				return merge.Plan{}, err
+			}
 			c.review(&p)
 			return p, nil
 		}
