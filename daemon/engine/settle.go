@@ -26,6 +26,8 @@ import (
 //	create mailbox  Does the mailbox exist?                       yes: done, and what is missing of it is made; no: not done
 //
 // "Not done" is always safe: the next observation sees what is there. "Done" keeps our own effects from looking like somebody's changes.
+//
+// A mailbox that cannot be asked keeps its question: the intent stays open, the mailboxes that it concerns are left alone in this cycle, and all others are synced.
 func (c *cycle) settle(ctx context.Context) error {
 	if c.logs == nil {
 		return nil
@@ -45,6 +47,9 @@ func (c *cycle) settle(ctx context.Context) error {
 			return nil
 		}
 		results, stays, err := c.ask(ctx, batch.Intent, names)
+		if err != nil && ctx.Err() == nil && (drivers.ReachOf(err) != drivers.ReachStore || errors.Is(err, drivers.ErrNoMailbox)) {
+			stays, err = fmt.Errorf("find out what became of an interrupted sync: %w", err), nil
+		}
 		if err != nil {
 			return fmt.Errorf("find out what became of an interrupted sync: %w", err)
 		}
