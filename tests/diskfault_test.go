@@ -191,6 +191,11 @@ func TestUnreadableAfterMove(t *testing.T) {
 			}
 			f.SetReadFault(nil)
 			w.later = 8 * 24 * time.Hour
+			if cause.aside > 0 { // this one only finds out that it can be read
+				if r, err := w.sync(); err != nil || r.Errors > 0 {
+					t.Errorf("when it can be read again: %v, %+v", err, r)
+				}
+			}
 			w.complete("when it can be read again")
 		})
 	}
