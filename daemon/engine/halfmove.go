@@ -13,7 +13,7 @@ import (
 // finishCopies ends moves that were cut off between their two halves: the message stands in the destination and still where it was. A server without MOVE makes that of any move that
 // is interrupted, one with it may when it is killed. Neither "done" nor "not done" would be true: the one would make the original a new message, the other the copy. So the original is removed, as
 // was intended, and the move is done. A copy counts as ours when it arrived since the mark in the intent, no pair has it, and its content is that of the original; so what is removed is there
-// once more. Stores without marks move at one stroke.
+// once more, with the flags that it has by now. Stores without marks move at one stroke.
 //
 // The error says why an original could not be removed now; then the intent has to stay open.
 func (c *cycle) finishCopies(ctx context.Context, in logstate.Intent, names map[logstate.Mailbox][2]string, looks map[merge.ID]drivers.Entry, results []logstate.Result) (stays error, err error) {
@@ -45,6 +45,13 @@ func (c *cycle) finishCopies(ctx context.Context, in logstate.Intent, names map[
 	}
 	if err != nil || len(copies) == 0 {
 		return nil, err
+	}
+	if copies, err = c.sameContent(ctx, in, names[in.Mailbox][in.Target], copies); err != nil {
+		return nil, err
+	}
+	stays, err = c.carryFlags(ctx, in, names[to][in.Target], looks, copies)
+	if err != nil || stays != nil {
+		return stays, err
 	}
 	return c.removeOriginals(ctx, in, names[in.Mailbox][in.Target], looks, copies, results)
 }
@@ -92,6 +99,70 @@ func (c *cycle) copiesSince(ctx context.Context, dest drivers.Mailbox, in logsta
 	return copies, nil
 }
 
+// sameContent returns the copies whose content is that of their original.
+func (c *cycle) sameContent(ctx context.Context, in logstate.Intent, name string, copies map[int]arrivedCopy) (_ map[int]arrivedCopy, err error) {
+	m, err := c.stores[in.Target].Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	ids := make([]merge.ID, 0, len(copies))
+	for i := range copies {
+		ids = append(ids, in.Effects[i].Old.ID[in.Target])
+	}
+	facts := map[merge.ID]fact{}
+	if err := c.learn(ctx, m, merge.WantContent, ids, facts); err != nil {
+		return nil, fmt.Errorf("mailbox %q: %w", name, err)
+	}
+	same := map[int]arrivedCopy{}
+	for i, arrived := range copies {
+		if k, ok := facts[in.Effects[i].Old.ID[in.Target]]; ok && k.content.Same(arrived.content) {
+			same[i] = arrived
+		}
+	}
+	return same, nil
+}
+
+// carryFlags gives the copies what their owner changed on the originals since the move began, which goes with them otherwise. \Deleted is not carried over: the move itself marks with it what it has
+// copied. The error in stays says why that was not possible now; then the originals have to stay.
+func (c *cycle) carryFlags(ctx context.Context, in logstate.Intent, name string, looks map[merge.ID]drivers.Entry, copies map[int]arrivedCopy) (stays, err error) {
+	deleted := merge.SystemFlags(merge.Deleted)
+	var changes []drivers.FlagChange
+	for i, arrived := range copies {
+		e := in.Effects[i]
+		look := looks[e.Old.ID[in.Target]]
+		if !look.FlagsKnown {
+			continue
+		}
+		change := drivers.FlagChange{ID: arrived.id, Add: look.Flags.Minus(e.Now).Minus(deleted), Remove: e.Now.Minus(look.Flags).Minus(deleted)}
+		if !change.Add.Empty() || !change.Remove.Empty() {
+			changes = append(changes, change)
+		}
+	}
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	m, err := c.stores[in.Target].Open(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	done, err := m.SetFlags(ctx, changes)
+	if err != nil {
+		return nil, fmt.Errorf("mailbox %q: %w", name, err)
+	}
+	for _, d := range done {
+		switch {
+		case d.Err == nil:
+		case drivers.ReachOf(d.Err) == drivers.ReachStore:
+			return nil, fmt.Errorf("mailbox %q: %w", name, d.Err)
+		default:
+			stays = fmt.Errorf("finish a move that was cut off: keep the flags of the original: %w", d.Err)
+		}
+	}
+	return stays, nil
+}
+
 // removeOriginals removes the messages that have an equal copy in the destination, and notes them as moved.
 func (c *cycle) removeOriginals(ctx context.Context, in logstate.Intent, name string, looks map[merge.ID]drivers.Entry, copies map[int]arrivedCopy, results []logstate.Result) (stays error, err error) {
 	m, err := c.stores[in.Target].Open(ctx, name)
@@ -103,19 +174,8 @@ func (c *cycle) removeOriginals(ctx context.Context, in logstate.Intent, name st
 			err = cerr
 		}
 	}()
-	var ids []merge.ID
-	for i := range copies {
-		ids = append(ids, in.Effects[i].Old.ID[in.Target])
-	}
-	facts := map[merge.ID]fact{}
-	if err := c.learn(ctx, m, merge.WantContent, ids, facts); err != nil {
-		return nil, fmt.Errorf("mailbox %q: %w", name, err)
-	}
 	for i, arrived := range copies {
 		id := in.Effects[i].Old.ID[in.Target]
-		if k, ok := facts[id]; !ok || k.content != arrived.content {
-			continue
-		}
 		errs, err := m.Expunge(ctx, []drivers.Removal{{ID: id, Seen: looks[id].Flags}})
 		if len(errs) == 1 && errs[0] != nil {
 			err = errs[0]

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 
 	"driftless/drivers"
@@ -52,6 +54,72 @@ func TestHalfMoveThenDeleted(t *testing.T) {
 		w.has("INBOX", 10, 11, 12, 13)
 		w.idle()
 	})
+}
+
+// TestHalfMoveFlagged: its owner changed flags of either half meanwhile. Those of the original went with it.
+func TestHalfMoveFlagged(t *testing.T) {
+	for _, half := range []string{"Box", "INBOX"} {
+		for _, flags := range [][]string{{`\Seen`, `\Flagged`}, {`\Flagged`}, {}, {`\Seen`, "work"}} {
+			for _, name := range []string{"maildir-plain", "maildir-condstore", "maildir-qresync", "imap-imap"} {
+				t.Run(fmt.Sprintf("%s %q %s", half, flags, name), func(t *testing.T) {
+					w := newWorld(t, characters[name])
+					for n := range 4 {
+						w.put(merge.Left, "Box", n, `\Seen`)
+						w.put(merge.Left, "INBOX", 10+n)
+					}
+					w.settled()
+					w.move(merge.Left, "Box", 1, "INBOX")
+					w.dieAt(merge.Right, "right Move Box 1.1", drivertest.DieBefore)
+					w.put(merge.Right, "INBOX", 1, `\Seen`)
+					w.flag(merge.Right, half, 1, flags...)
+					w.settled()
+					w.has("Box", 0, 2, 3)
+					w.has("INBOX", 1, 10, 11, 12, 13)
+					w.flags("INBOX", 1, flags...)
+				})
+			}
+		}
+	}
+}
+
+// TestHalfMoveFlaggedRefused: the flags of the original cannot be carried over. Then it stays, with them, until they can.
+func TestHalfMoveFlaggedRefused(t *testing.T) {
+	w := newWorld(t, characters["maildir-plain"])
+	w.put(merge.Left, "Box", 1)
+	w.put(merge.Left, "INBOX", 10)
+	w.settled()
+	w.move(merge.Left, "Box", 1, "INBOX")
+	w.dieAt(merge.Right, "right Move Box 1.1", drivertest.DieBefore)
+	w.put(merge.Right, "INBOX", 1)
+	w.flag(merge.Right, "Box", 1, `\Flagged`)
+	off := w.wrap(merge.Right, func(s drivers.Store) drivers.Store { return flagless{s} })
+	r, err := w.trySync(Request{})
+	if err != nil || r.Errors != 2 || w.find(merge.Right, "Box", 1) == "" {
+		t.Fatalf("both mailboxes have to wait, and the original to stay: %v, %+v", err, r.Problems)
+	}
+	off()
+	w.settled()
+	w.has("Box")
+	w.has("INBOX", 1, 10)
+	w.flags("INBOX", 1, `\Flagged`)
+}
+
+// flagless is a store that refuses to change flags.
+type flagless struct{ drivers.Store }
+
+func (s flagless) Open(ctx context.Context, name string) (drivers.Mailbox, error) {
+	m, err := s.Store.Open(ctx, name)
+	return flaglessBox{m}, err
+}
+
+type flaglessBox struct{ drivers.Mailbox }
+
+func (b flaglessBox) SetFlags(_ context.Context, changes []drivers.FlagChange) ([]drivers.FlagResult, error) {
+	out := make([]drivers.FlagResult, len(changes))
+	for i := range out {
+		out[i].Err = &drivers.Error{Op: "set flags in", Where: b.Name(), Reach: drivers.ReachMessage, Retry: drivers.RetryLater, Err: errors.New("NO [INUSE] try again")}
+	}
+	return out, nil
 }
 
 // TestHalfMoveOfTwins: what arrived may be somebody's own; nothing is removed that is not there twice.
