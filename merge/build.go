@@ -68,6 +68,7 @@ type half struct {
 
 type builder struct {
 	rules    Rules
+	blind    [2]bool // see View.Blind
 	names    []string
 	arrivals []arrival // by mailbox, side, order of listing
 	pairs    []pair    // those of the view by mailbox and order, then those made here
@@ -77,7 +78,7 @@ type builder struct {
 }
 
 func newBuilder(v View, r Rules) *builder {
-	b := &builder{rules: r, names: make([]string, len(v.Mailboxes)), plans: make([]MailboxPlan, len(v.Mailboxes))}
+	b := &builder{rules: r, blind: v.Blind, names: make([]string, len(v.Mailboxes)), plans: make([]MailboxPlan, len(v.Mailboxes))}
 	var arrivals, pairs, halves int
 	for _, m := range v.Mailboxes {
 		arrivals += len(m.New[0]) + len(m.New[1])

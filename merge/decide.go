@@ -30,17 +30,27 @@ func (b *builder) decide() Plan {
 
 // await notes which mailboxes have arrivals that are the other end of a move from elsewhere.
 func (b *builder) await() {
-	note := func(ai, mb int) {
-		if ai == none || !b.arrivals[ai].used || b.arrivals[ai].mb == mb {
-			return
-		}
-		p := &b.plans[b.arrivals[ai].mb]
-		if !slices.Contains(p.Awaits, b.names[mb]) {
+	await := func(who, mb int) {
+		if p := &b.plans[who]; who != mb && !slices.Contains(p.Awaits, b.names[mb]) {
 			p.Awaits = append(p.Awaits, b.names[mb])
+		}
+	}
+	note := func(ai, mb int) {
+		if ai != none && b.arrivals[ai].used {
+			await(b.arrivals[ai].mb, mb)
 		}
 	}
 	for i := range b.pairs {
 		p := &b.pairs[i]
+		if p.Now[Left].Gone && p.Now[Right].Gone {
+			// What was moved to two places is moved from the one to the other; what was moved and removed is removed where it was moved to.
+			for _, s := range Sides {
+				if ai := p.movedTo[s]; ai != none && b.arrivals[ai].used {
+					note(p.movedTo[s.Other()], b.arrivals[ai].mb)
+					await(p.mb, b.arrivals[ai].mb)
+				}
+			}
+		}
 		note(p.movedTo[Left], p.mb)
 		note(p.movedTo[Right], p.mb)
 	}
@@ -135,6 +145,9 @@ func (b *builder) decideGoneOn(p *pair, s Side) {
 	case p.Now[s].Late:
 		b.write(p)
 		b.plans[p.mb].Late++
+	case b.blind[s]:
+		b.write(p)
+		b.plans[p.mb].Unseen[s]++
 	case b.touched(p, o):
 		b.conflictGone(p, s)
 	default:
@@ -258,6 +271,10 @@ func (b *builder) decideGone(p *pair) {
 	switch {
 	case l == none && p.Now[Left].Late, r == none && p.Now[Right].Late:
 		b.plans[p.mb].Late++
+	case l == none && b.blind[Left]:
+		b.plans[p.mb].Unseen[Left]++
+	case r == none && b.blind[Right]:
+		b.plans[p.mb].Unseen[Right]++
 	case l != none && r != none:
 		b.conflictMoves(p)
 	case l != none:

@@ -18,6 +18,10 @@ func (b *builder) decideHalf(h *half) {
 		// The append may still arrive. Then it is known for what it is: a copy of a message that was removed.
 		b.plans[h.mb].Waiting++
 		b.plans[h.mb].Unsettled++
+	case h.Now.Gone && b.blind[h.Side]:
+		b.plans[h.storedMB].Unseen[h.Side]++
+	case h.Now.Gone && b.absent(h):
+		b.plans[h.storedMB].Unseen[h.Side.Other()]++
 	case h.Now.Gone:
 		b.endHalf(h)
 	default:
@@ -65,6 +69,11 @@ func (b *builder) keepHalf(h *half) {
 		due = false
 		b.plans[h.mb].Late++
 	}
+	unseen := due && b.absent(h)
+	if unseen {
+		due = false
+		b.plans[h.mb].Unseen[h.Side.Other()]++
+	}
 	waits := h.Reason == InDoubt && !due
 	switch changed := !h.Now.Flags.Equal(h.Half.Base); {
 	case changed && waits && h.sent():
@@ -74,7 +83,7 @@ func (b *builder) keepHalf(h *half) {
 	}
 	if due && !b.rules.New[h.Side.Other()] {
 		next, put, due = kept(next), true, false
-	} else if waits {
+	} else if waits && !unseen {
 		b.plans[h.mb].Waiting++
 	}
 	if put {
@@ -83,6 +92,11 @@ func (b *builder) keepHalf(h *half) {
 	if due {
 		b.copyHalf(h.mb, &next)
 	}
+}
+
+// absent reports whether the other half of a half-pair in doubt may be in a mailbox that could not be looked at. Under a reserved name it would have been found.
+func (b *builder) absent(h *half) bool {
+	return h.Reason == InDoubt && h.Reserved == "" && b.blind[h.Side.Other()]
 }
 
 // kept returns the half-pair as one that stays on its side by policy.

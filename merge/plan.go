@@ -119,12 +119,13 @@ type MailboxPlan struct {
 	Commit    Commit      // to commit before anything is applied
 	Actions   [2][]Action // what to do to each side, in the order copies, moves, flags, deletions
 	Conflicts []Conflict
-	Waiting   int  // half-pairs in doubt that wait for their grace time
-	Unsettled int  // of these, the ones whose own message is gone or changed: the cursors must not pass what showed that
-	Late      int  // messages about which nothing was decided because they were seen too late; look again
-	Failed    bool // conflict = "fail" and there is a conflict: apply nothing here
-	// Awaits names the other mailboxes whose plans say what becomes of arrivals of this one (the other ends of moves). The cursors here must not pass
-	// these arrivals before those plans are carried out.
+	Waiting   int    // half-pairs in doubt that wait for their grace time
+	Unsettled int    // of these, the ones whose own message is gone or changed: the cursors must not pass what showed that
+	Late      int    // messages about which nothing was decided because they were seen too late; look again
+	Unseen    [2]int // messages about which nothing was decided because View.Blind is set for that side; the cursors must not pass what showed them
+	Failed    bool   // conflict = "fail" and there is a conflict: apply nothing here
+	// Awaits names the other mailboxes whose plans say what becomes of arrivals of this one (the other ends of moves), or of what is gone here. The cursors here
+	// must not pass these before those plans are carried out.
 	Awaits []string
 }
 

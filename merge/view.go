@@ -4,6 +4,9 @@ package merge
 // difference need not be in it.
 type View struct {
 	Mailboxes []MailboxView
+	// Blind says of which side some mailbox could not be looked at. What is gone there, or does not seem to have arrived, may be in that mailbox: unless something
+	// else explains it, nothing follows from it.
+	Blind [2]bool
 }
 
 // MailboxView is the view of one mailbox, seen on both sides.

@@ -295,14 +295,14 @@ func (c *cycle) deleteAll(ctx context.Context, b *box, p *merge.MailboxPlan) err
 // commitCursors commits the cursors of the observed sides whose every change is applied or recorded. A side that was written to must be
 // looked at again first: what others changed meanwhile must not be skipped.
 func (c *cycle) commitCursors(ctx context.Context) error {
-	hung := c.hung()
+	hung, parked := c.hung()
 	return c.eachBox(ctx, func(*box) bool { return true }, func(ctx context.Context, b *box) error {
 		var ops []logstate.Op
 		for _, side := range merge.Sides {
 			s := b.seen[side]
 			b.seen[side] = nil
 			switch {
-			case b.stuck.Load():
+			case parked[b]:
 			case b.undone.Load():
 				b.look = [2]bool{true, true}
 			case b.wrote[side].Load():
@@ -321,23 +321,4 @@ func (c *cycle) commitCursors(ctx context.Context) error {
 		}
 		return nil
 	})
-}
-
-// hung returns the mailboxes with arrivals that are one end of a move whose other end was not dealt with. If that one is looked at again in this cycle, so are they: one end alone would
-// look like a removal.
-func (c *cycle) hung() map[*box]bool {
-	hung, again := map[*box]bool{}, map[*box]bool{}
-	for _, b := range c.boxes {
-		for _, other := range b.awaits {
-			if other == nil || other.failed.Load() || other.stuck.Load() || other.blocked || other.unsettled {
-				hung[b] = true
-			} else if other.undone.Load() {
-				again[b] = true
-			}
-		}
-	}
-	for b := range again {
-		b.undone.Store(true)
-	}
-	return hung
 }

@@ -20,7 +20,8 @@ const patience = 3
 // An arrival alone that is copied too early does no harm unless the other side changed something, too, or, where messages are known already, has an arrival to be copied: what that
 // copy is called would be taken for the new name of the equal message that was moved. That spares the mail that just comes in the second look.
 func (c *cycle) confirm(ctx context.Context) error {
-	if c.req.DryRun || len(c.boxes) < 2 {
+	c.calm = [2]map[string]string{}
+	if len(c.boxes)+len(c.aside) < 2 {
 		return nil
 	}
 	var arrived, gone, changed [2]bool
@@ -69,13 +70,23 @@ func (c *cycle) confirmSide(ctx context.Context, side merge.Side) error {
 			cursors[b.names[side]] = drivers.Cursor(s.cursor)
 		}
 	}
+	for _, a := range c.aside {
+		cursors[a.names[side]] = drivers.Cursor(a.cursor[side])
+	}
 	list, err := c.stores[side].List(ctx, cursors)
 	if err != nil {
 		return fmt.Errorf("%s store: %w", side, err)
 	}
 	unchanged := map[string]bool{}
+	c.calm[side] = map[string]string{}
 	for _, info := range list {
 		unchanged[info.Name] = info.Unchanged && cursors[info.Name] != ""
+		if unchanged[info.Name] {
+			c.calm[side][info.Name] = string(cursors[info.Name])
+		}
+	}
+	if c.req.DryRun {
+		return nil
 	}
 	before := map[*box]*sight{}
 	for _, b := range c.boxes {

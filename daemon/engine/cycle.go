@@ -45,18 +45,20 @@ type cycle struct {
 	states   states
 	stores   [2]drivers.Store
 	boxes    []*box
-	viewing  sync.Mutex  // guards states while it is a View
-	unlock   func()      // releases the local stores
-	began    time.Time   // when the lock was taken
-	hold     [2]string   // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
-	applying time.Time   // when the present round began to apply
-	begun    atomic.Bool // it has had an effect
-	missing  missing     // messages that are listed and not shown
-	waited   bool        // appends in doubt have been given their grace time
-	moved    bool        // the first round is over
-	round    int         // number of the round
-	paused   atomic.Bool // applying was paused in this round, for others may wait for the lock
-	left     atomic.Bool // an intent was left open
+	aside    []aside              // mailboxes that are left alone in this cycle, and may hold what is gone from others
+	calm     [2]map[string]string // by mailbox of that side: the cursor since which it is proven not to have changed in this round
+	viewing  sync.Mutex           // guards states while it is a View
+	unlock   func()               // releases the local stores
+	began    time.Time            // when the lock was taken
+	hold     [2]string            // why deletions on a side's account are held in this cycle, "" if they are not; indexed by the side that shows them
+	applying time.Time            // when the present round began to apply
+	begun    atomic.Bool          // it has had an effect
+	missing  missing              // messages that are listed and not shown
+	waited   bool                 // appends in doubt have been given their grace time
+	moved    bool                 // the first round is over
+	round    int                  // number of the round
+	paused   atomic.Bool          // applying was paused in this round, for others may wait for the lock
+	left     atomic.Bool          // an intent was left open
 
 	unsettled map[logstate.Mailbox]error // why mailboxes cannot be worked on: an earlier effect is still open
 	withheld  [2]bool                    // deletions that this side seems to show were held because it is not the recorded store

@@ -109,6 +109,7 @@ func (c *cycle) tabulate(ctx context.Context) error {
 		return err
 	}
 	rows := c.rows(lists, summaries)
+	c.setAside(lists, summaries)
 	c.rep.mailboxes(len(rows))
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(16) // registrations share their fsyncs
@@ -123,9 +124,11 @@ func (c *cycle) tabulate(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, b := range boxes {
+	for i, b := range boxes {
 		if b != nil {
 			c.boxes = append(c.boxes, b)
+		} else {
+			c.leaveAlone(rows[i])
 		}
 	}
 	return nil

@@ -31,6 +31,10 @@ func (c *cycle) plan(ctx context.Context) (merge.Plan, error) {
 	}
 	for range maxAnswers {
 		c.hesitate(&view)
+		for _, side := range merge.Sides {
+			blind, _ := c.unseen(side)
+			view.Blind[side] = blind != ""
+		}
 		p, questions := merge.Build(view, c.acc.Rules)
 		if len(questions) == 0 {
 			if err := c.spare(&p, view); err != nil {
@@ -309,6 +313,7 @@ func (c *cycle) review(p *merge.Plan) {
 		b := c.byName(m.Name)
 		b.waiting = m.Waiting
 		b.unsettled = m.Unsettled > 0
+		c.sayUnseen(b, m)
 		for _, name := range m.Awaits {
 			b.awaits = append(b.awaits, c.byName(name))
 		}
