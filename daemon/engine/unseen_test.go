@@ -11,11 +11,12 @@ import (
 	"driftless/merge"
 )
 
-// flawed is a store that cannot list one mailbox, or refuses to move anything out of one.
+// flawed is a store that cannot list one mailbox, or refuses to move or remove anything in one.
 type flawed struct {
 	drivers.Store
 	blind  string
 	noMove string
+	keeps  string
 }
 
 func (s flawed) Open(ctx context.Context, name string) (drivers.Mailbox, error) {
@@ -45,6 +46,17 @@ func (b flawedBox) Move(ctx context.Context, ids []merge.ID, to string) ([]drive
 	out := make([]drivers.Moved, len(ids))
 	for i := range out {
 		out[i].Err = errNo
+	}
+	return out, nil
+}
+
+func (b flawedBox) Expunge(ctx context.Context, r []drivers.Removal) ([]error, error) {
+	if b.Name() != b.s.keeps {
+		return b.Mailbox.Expunge(ctx, r)
+	}
+	out := make([]error, len(r))
+	for i := range out {
+		out[i] = errNo
 	}
 	return out, nil
 }
@@ -196,6 +208,29 @@ func TestRefusedMoveToWinner(t *testing.T) {
 		w.settled()
 		w.has("Other")
 		w.has("Archive", 90, 1)
+	})
+}
+
+// TestRefusedRemovalOfMoved refuses, once, to remove a message where its owner moved it, after it was removed on the other side.
+func TestRefusedRemovalOfMoved(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world, l, r merge.Side) {
+		w.populated()
+		w.move(l, "INBOX", 1, "Archive")
+		w.remove(r, "INBOX", 1)
+		heal := w.with(l, flawed{keeps: "Archive"})
+		for range 2 {
+			rep, err := w.trySync(Request{})
+			w.must(err)
+			if rep.Errors == 0 || w.times(l) != 1 || w.times(r) != 0 {
+				t.Fatalf("the mail is there %d and %d times: %+v", w.times(l), w.times(r), rep)
+			}
+			if len(rep.Problems) > 1 {
+				t.Errorf("it was tried again and again: %+v", rep.Problems)
+			}
+		}
+		heal()
+		w.settled()
+		w.has("Archive", 90)
 	})
 }
 
