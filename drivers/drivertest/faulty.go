@@ -3,6 +3,7 @@ package drivertest
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"driftless/drivers"
 	"driftless/merge"
@@ -113,23 +114,32 @@ func (b *faultyBox) call(op string, do func() error) error {
 	return b.store.call(op, b.Name(), do)
 }
 
-// reading makes a call that yields: one point, and one for each yield if the Plan says so.
-func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) error, do func(func(T) error) error) error {
+// reading makes a call that yields: one point, and one for each yield if the Plan says so. spoil makes an answer about a message one that it could not be had; a fault of a
+// message concerns the first one that the call yields.
+func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) error, spoil func(*T, error), do func(func(T) error) error) error {
 	p := b.store.plan
 	item, base, err := p.enter(b.store.label, op, b.Name(), 0)
 	if err != nil {
 		return err
 	}
-	if item >= 0 && !p.Fault.Applies() {
+	one := p.Fault.Reach() == drivers.ReachMessage
+	if item >= 0 && !p.Fault.Applies() && !one {
 		return p.strike(op, b.Name())
 	}
 	n := 0
 	each := func(x T) error {
 		n++
-		if !p.enterYield(base, n) {
+		if !p.enterYield(base, n) && !(one && item >= 0 && n == 1) {
 			return yield(x)
 		}
 		var err error
+		if one {
+			if err = drop(x); err != nil {
+				return err
+			}
+			spoil(&x, p.strike(op, b.Name()))
+			return yield(x)
+		}
 		if p.Fault.Applies() {
 			err = yield(x)
 		} else if drop != nil {
@@ -138,7 +148,7 @@ func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) e
 		return errors.Join(err, p.strike(op, b.Name()))
 	}
 	err = p.watched(b.store.label, op, func() error { return do(each) })
-	if err == nil && item >= 0 {
+	if err == nil && item >= 0 && !one {
 		err = p.strike(op, b.Name())
 	}
 	return err
@@ -146,7 +156,7 @@ func reading[T any](b *faultyBox, op string, yield func(T) error, drop func(T) e
 
 func (b *faultyBox) Changes(ctx context.Context, since drivers.Cursor, scope drivers.Scope, yield func(drivers.Entry) error) (drivers.Observed, error) {
 	var end drivers.Observed
-	err := reading(b, "Changes", yield, nil, func(y func(drivers.Entry) error) (err error) {
+	err := reading(b, "Changes", yield, nil, nil, func(y func(drivers.Entry) error) (err error) {
 		end, err = b.Mailbox.Changes(ctx, since, scope, y)
 		return err
 	})
@@ -157,15 +167,15 @@ func (b *faultyBox) Changes(ctx context.Context, since drivers.Cursor, scope dri
 }
 
 func (b *faultyBox) Describe(ctx context.Context, ids []merge.ID, yield func(drivers.Description) error) error {
-	return reading(b, "Describe", yield, nil, func(y func(drivers.Description) error) error { return b.Mailbox.Describe(ctx, ids, y) })
+	return reading(b, "Describe", yield, nil, nil, func(y func(drivers.Description) error) error { return b.Mailbox.Describe(ctx, ids, y) })
 }
 
 func (b *faultyBox) Look(ctx context.Context, ids []merge.ID, yield func(drivers.Entry) error) error {
-	return reading(b, "Look", yield, nil, func(y func(drivers.Entry) error) error { return b.Mailbox.Look(ctx, ids, y) })
+	return reading(b, "Look", yield, nil, nil, func(y func(drivers.Entry) error) error { return b.Mailbox.Look(ctx, ids, y) })
 }
 
 func (b *faultyBox) Since(ctx context.Context, mark drivers.Mark, yield func(drivers.Description) error) error {
-	return reading(b, "Since", yield, nil, func(y func(drivers.Description) error) error { return b.Mailbox.Since(ctx, mark, y) })
+	return reading(b, "Since", yield, nil, nil, func(y func(drivers.Description) error) error { return b.Mailbox.Since(ctx, mark, y) })
 }
 
 func (b *faultyBox) Fetch(ctx context.Context, ids []merge.ID, yield func(drivers.Fetched) error) error {
@@ -175,7 +185,8 @@ func (b *faultyBox) Fetch(ctx context.Context, ids []merge.ID, yield func(driver
 		}
 		return f.Content.Close()
 	}
-	return reading(b, "Fetch", yield, drop, func(y func(drivers.Fetched) error) error { return b.Mailbox.Fetch(ctx, ids, y) })
+	spoil := func(f *drivers.Fetched, err error) { f.Content, f.Err = nil, err }
+	return reading(b, "Fetch", yield, drop, spoil, func(y func(drivers.Fetched) error) error { return b.Mailbox.Fetch(ctx, ids, y) })
 }
 
 func (b *faultyBox) Mark(ctx context.Context) (m drivers.Mark, err error) {
@@ -205,6 +216,9 @@ func batch[T, R any](b *faultyBox, op string, items []T, do func([]T) ([]R, erro
 	if item < 0 {
 		return do(items)
 	}
+	if p.Fault.Reach() == drivers.ReachMessage {
+		return allButOne(p, items, item, do, func() R { return failed(p.strike(op, b.Name())) })
+	}
 	var out []R
 	if item > 0 {
 		out, err = do(items[:item])
@@ -225,6 +239,23 @@ func batch[T, R any](b *faultyBox, op string, items []T, do func([]T) ([]R, erro
 		out = append(out, failed(err))
 	}
 	return all(out, p.error(op, b.Name(), false)), err
+}
+
+// allButOne makes a batch call in which one item alone fails, or what it says is lost.
+func allButOne[T, R any](p *Plan, items []T, item int, do func([]T) ([]R, error), failed func() R) ([]R, error) {
+	if p.Fault.Applies() {
+		out, err := do(items)
+		if item < len(out) {
+			out[item] = failed()
+		}
+		return out, err
+	}
+	others := slices.Delete(slices.Clone(items), item, item+1)
+	if len(others) == 0 {
+		return []R{failed()}, nil
+	}
+	out, err := do(others)
+	return slices.Insert(out, min(item, len(out)), failed()), err
 }
 
 // oneByOne makes a batch call of each item and tells the Plan's Watch. After an error that concerns all items nothing more is tried.

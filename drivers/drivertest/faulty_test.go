@@ -178,6 +178,118 @@ func TestFaultyEveryPoint(t *testing.T) {
 	}
 }
 
+// TestRefusalsEveryPoint tries each fault of a mailbox or a message at each point that it suits. Those of a message take nothing else along.
+func TestRefusalsEveryPoint(t *testing.T) {
+	runs := map[drivers.Reach]int{}
+	drivertest.Explore(t, drivertest.Refusals, true, func(t *testing.T, p *drivertest.Plan) {
+		srv := memory.New(memory.Options{})
+		inner, err := srv.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := drivertest.Faulty(inner, p)
+		var res []error
+		err = everyAnswer(t.Context(), s, &res)
+		if p.Fault == 0 {
+			if err != nil || p.Hit() != "" || len(res) == 0 {
+				t.Fatalf("without a fault: %v, hit %q, %d answers", err, p.Hit(), len(res))
+			}
+			return
+		}
+		runs[p.Fault.Reach()]++
+		var bad error
+		for _, e := range res {
+			if e != nil {
+				bad = errors.Join(bad, e)
+			}
+		}
+		if p.Fault.Reach() == drivers.ReachMessage {
+			if err != nil {
+				t.Errorf("one message fails the call: %v", err)
+			}
+		} else {
+			bad = err
+		}
+		if !errors.Is(bad, drivertest.ErrInjected) || drivers.ReachOf(bad) != p.Fault.Reach() {
+			t.Errorf("the error is %v", bad)
+		}
+		known := p.Fault == drivertest.BoxFailBefore || p.Fault == drivertest.MailFailBefore
+		if errors.Is(bad, drivers.ErrUnknown) == known {
+			t.Errorf("the outcome: %v", bad)
+		}
+		if p.Fault.Reach() == drivers.ReachMessage {
+			want := 7 // a mailbox, four messages, two changes of flags
+			if !p.Fault.Applies() && !strings.HasPrefix(p.Hit(), "Fetch") {
+				want--
+			}
+			if got := srv.Counts().Writes(); got != want {
+				t.Errorf("%d effects, want %d", got, want)
+			}
+		}
+		if n := srv.OpenContents(); n != 0 {
+			t.Errorf("%d contents are open", n)
+		}
+		if _, err := s.List(t.Context(), nil); err != nil || p.Dead() {
+			t.Errorf("after it: %v", err)
+		}
+		if err := s.Close(); err != nil || srv.OpenStores() != 0 {
+			t.Errorf("close: %v, %d stores open", err, srv.OpenStores())
+		}
+	})
+	if runs[drivers.ReachMailbox] < 20 || runs[drivers.ReachMessage] < 20 {
+		t.Errorf("runs by reach: %v", runs)
+	}
+}
+
+// everyAnswer does what script does, but goes on after an answer about one message; res gets all of them.
+func everyAnswer(ctx context.Context, s drivers.Store, res *[]error) error {
+	if err := s.Create(ctx, "A"); err != nil {
+		return err
+	}
+	b, err := s.Open(ctx, "INBOX")
+	if err != nil {
+		return err
+	}
+	return errors.Join(everyAnswerIn(ctx, b, res), b.Close())
+}
+
+func everyAnswerIn(ctx context.Context, b drivers.Mailbox, res *[]error) error {
+	var msgs []drivers.Append
+	for n := range 4 {
+		msgs = append(msgs, drivers.Append{Date: drivertest.MessageDate(n), Content: drivers.Bytes(drivertest.Message(n, drivertest.MessageOptions{}))})
+	}
+	appended, err := b.Append(ctx, msgs)
+	if err != nil {
+		return err
+	}
+	for _, r := range appended {
+		*res = append(*res, r.Err)
+	}
+	var ids []merge.ID
+	if _, err := b.Changes(ctx, "", drivers.Delta, func(e drivers.Entry) error { ids = append(ids, e.ID); return nil }); err != nil {
+		return err
+	}
+	err = b.Fetch(ctx, ids, func(f drivers.Fetched) error {
+		*res = append(*res, f.Err)
+		if f.Content == nil {
+			return nil
+		}
+		return f.Content.Close()
+	})
+	if err != nil {
+		return err
+	}
+	ids = ids[:2]
+	flags, err := b.SetFlags(ctx, []drivers.FlagChange{{ID: ids[0], Add: merge.NewFlags(`\Seen`)}, {ID: ids[1], Add: merge.NewFlags(`\Seen`)}})
+	if err != nil {
+		return err
+	}
+	for _, r := range flags {
+		*res = append(*res, r.Err)
+	}
+	return nil
+}
+
 func TestFaultyByNumber(t *testing.T) {
 	srv := memory.New(memory.Options{})
 	open := func(p *drivertest.Plan, label string) drivers.Store {

@@ -10,50 +10,6 @@ import (
 	"driftless/drivers"
 )
 
-// Fault is what happens at a point.
-type Fault uint8
-
-// The faults. All but FailAfter keep the drivers contract.
-const (
-	FailBefore    Fault = iota + 1 // nothing is done; the call fails with a connection error
-	UnknownBefore                  // nothing is done; ErrUnknown
-	UnknownAfter                   // it is done; ErrUnknown
-	FailAfter                      // it is done, but reported as failed with a plain connection error
-	DieBefore                      // the process dies before it is done: this call and all later ones fail
-	DieAfter                       // the process dies after it was done: this call and all later ones fail
-)
-
-// Faults lists all faults.
-var Faults = []Fault{FailBefore, UnknownBefore, UnknownAfter, FailAfter, DieBefore, DieAfter}
-
-// String returns a word for test names.
-func (f Fault) String() string {
-	switch f {
-	case FailBefore:
-		return "FailBefore"
-	case UnknownBefore:
-		return "UnknownBefore"
-	case UnknownAfter:
-		return "UnknownAfter"
-	case FailAfter:
-		return "FailAfter"
-	case DieBefore:
-		return "DieBefore"
-	case DieAfter:
-		return "DieAfter"
-	}
-	return "NoFault"
-}
-
-// Applies reports whether the effect happens.
-func (f Fault) Applies() bool { return f == UnknownAfter || f == FailAfter || f == DieAfter }
-
-// Dies reports whether the process dies.
-func (f Fault) Dies() bool { return f == DieBefore || f == DieAfter }
-
-// unknown reports whether the fate of an effect is reported as unknown. For one who dies it does not matter what is reported.
-func (f Fault) unknown() bool { return f != FailBefore && f != FailAfter }
-
 // ErrInjected is what every injected error is.
 var ErrInjected = errors.New("injected fault")
 
@@ -62,7 +18,7 @@ var ErrInjected = errors.New("injected fault")
 //
 // A point is one call of a driver's method or, in Append, SetFlags, Expunge and Move, one item of it. Points are numbered from 1 in the order in which they are passed. Their names are
 // like "left Append INBOX 2.3": the third item of the second Append to INBOX. When several goroutines work at once the
-// numbers may differ from run to run, the names of what one goroutine does in one mailbox do not.
+// numbers may differ from run to run, the names of what one goroutine does in one mailbox do not. A fault does not happen at a point that it does not suit.
 //
 // The exported fields must not be changed once a Store uses the Plan. The zero value injects nothing.
 type Plan struct {
@@ -147,7 +103,7 @@ func (p *Plan) enterYield(base string, n int) bool {
 func (p *Plan) pass(name string) bool {
 	p.points = append(p.points, name)
 	when := p.When != nil && p.When(name)
-	if p.Fault == 0 || p.hit != "" || !when && len(p.points) != p.At && (p.AtName == "" || name != p.AtName) {
+	if p.Fault == 0 || p.hit != "" || !p.Fault.Suits(name) || !when && len(p.points) != p.At && (p.AtName == "" || name != p.AtName) {
 		return false
 	}
 	p.hit = name
@@ -189,7 +145,7 @@ func (p *Plan) error(op, where string, unknown bool) error {
 	if unknown {
 		err = fmt.Errorf("%w: %w", drivers.ErrUnknown, err)
 	}
-	return &drivers.Error{Op: op, Where: where, Reach: drivers.ReachStore, Retry: drivers.RetryLater, Err: err}
+	return &drivers.Error{Op: op, Where: where, Reach: p.Fault.Reach(), Retry: drivers.RetryLater, Err: err}
 }
 
 func join(words ...string) string {
@@ -203,7 +159,7 @@ func join(words ...string) string {
 	return out
 }
 
-// Explore runs a test once without a fault, to learn its points, and then once as a subtest for each point and each of the faults. run must begin from the same
+// Explore runs a test once without a fault, to learn its points, and then once as a subtest for each point and each of the faults that suits it. run must begin from the same
 // start each time. It gets a fresh Plan, with EveryYield as given.
 func Explore(t *testing.T, faults []Fault, everyYield bool, run func(t *testing.T, p *Plan)) {
 	t.Helper()
@@ -216,6 +172,9 @@ func Explore(t *testing.T, faults []Fault, everyYield bool, run func(t *testing.
 	}
 	for _, name := range first.Points() {
 		for _, f := range faults {
+			if !f.Suits(name) {
+				continue
+			}
 			t.Run(fmt.Sprintf("%s %s", f, name), func(t *testing.T) {
 				p := &Plan{AtName: name, Fault: f, EveryYield: everyYield}
 				run(t, p)
