@@ -52,6 +52,7 @@ type box struct {
 	fled      [2]bool        // an arrival on this side was gone when it was looked at again or asked about
 	named     [2]bool        // ids on this side are names: they survive a move
 	unread    [2]int         // arrivals on this side that could not be read when they were last looked at in this cycle
+	later     [2]int         // arrivals on this side that are put off in this round: they could not be read just now
 	restarted bool           // its ids meant nothing: it was forgotten in this cycle
 	void      bool           // so its plan of this round means nothing
 	awaits    []*box         // mailboxes whose plans say what becomes of arrivals here

@@ -83,7 +83,7 @@ func (c *cycle) eachBox(ctx context.Context, want func(*box) bool, f func(contex
 // observeAll observes the sides that must be looked at.
 func (c *cycle) observeAll(ctx context.Context) error {
 	for _, b := range c.boxes {
-		b.fled = [2]bool{}
+		b.fled, b.later = [2]bool{}, [2]int{}
 	}
 	if err := c.eachBox(ctx, (*box).again, c.observe); err != nil {
 		return err

@@ -163,6 +163,9 @@ func (c *cycle) answer(ctx context.Context, view *merge.View, questions []merge.
 				c.missing.note(b, k.side, id)
 			}
 		}
+		for k, known := range facts {
+			c.putOff(b, mv, k.side, known)
+		}
 		return nil
 	})
 }
@@ -171,6 +174,7 @@ func (c *cycle) answer(ctx context.Context, view *merge.View, questions []merge.
 type fact struct {
 	identity merge.Identity
 	content  merge.Content
+	later    error // it could not be read, for a reason that may pass
 }
 
 // learn asks a store about messages.
@@ -183,7 +187,11 @@ func (c *cycle) learn(ctx context.Context, m drivers.Mailbox, want merge.Want, i
 	}
 	return m.Fetch(ctx, ids, func(f drivers.Fetched) error {
 		if f.Err != nil {
-			facts[f.ID] = fact{content: merge.Unreadable}
+			unread := fact{content: merge.Unreadable}
+			if drivers.RetryOf(f.Err) != drivers.RetryNever {
+				unread.later = f.Err
+			}
+			facts[f.ID] = unread
 			return nil
 		}
 		id, content, err := digest(f.Content)

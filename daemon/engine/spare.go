@@ -53,7 +53,7 @@ func (c *cycle) countUnread(view merge.View) {
 			if b.seen[side] == nil || b.failed.Load() {
 				continue
 			}
-			b.unread[side] = 0
+			b.unread[side] = b.later[side]
 			if mv == nil {
 				continue
 			}

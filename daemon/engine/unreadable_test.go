@@ -172,3 +172,43 @@ func TestShutMailboxWithOpenQuestion(t *testing.T) {
 		w.flags("Archive", 90, `\Flagged`)
 	})
 }
+
+// TestUnreadableTwinOnce: the same message, without an id of its own, arrives on both sides, and one of the two cannot be read when they are compared. That they differ must not
+// be concluded from that.
+func TestUnreadableTwinOnce(t *testing.T) {
+	onAll(t, func(t *testing.T, w *world, l, r merge.Side) {
+		w.threeBoxes()
+		twin := drivertest.Message(1, drivertest.MessageOptions{NoMessageID: true})
+		for _, s := range merge.Sides {
+			w.srv[s].Deliver("INBOX", merge.Flags{}, drivertest.MessageDate(1), twin)
+		}
+		plan := &drivertest.Plan{AtName: "Fetch INBOX 1", Fault: drivertest.MailFailBefore}
+		off := w.wrap(r, func(s drivers.Store) drivers.Store { return drivertest.Faulty(s, plan) })
+		rep, err := w.trySync(Request{})
+		if err != nil || rep.Errors != 1 || rep.Copied != [2]int{} || plan.Hit() == "" {
+			t.Errorf("the two have to wait: %v, %+v; hit %q", err, rep, plan.Hit())
+		}
+		off()
+		w.settled()
+		if n := len(w.srv[l].Snapshot()["INBOX"].Messages); n != 32 {
+			t.Errorf("%d messages, want 32", n)
+		}
+	})
+}
+
+// TestMoveWithOneEndShut: one end of a move cannot be looked at once, while its message was flagged on the other side.
+func TestMoveWithOneEndShut(t *testing.T) {
+	t.Skip("not kept yet: arrivals do not wait for a mailbox that failed, from which they may come, so that the flags that the other side changed stay behind with the original")
+	onAll(t, func(t *testing.T, w *world, l, r merge.Side) {
+		w.threeBoxes()
+		w.move(l, "INBOX", 1, "Archive")
+		w.flag(r, "INBOX", 1, `\Flagged`)
+		off := w.wrap(l, func(s drivers.Store) drivers.Store { return shutStore{s, "INBOX"} })
+		if rep, err := w.trySync(Request{}); err != nil || rep.Errors == 0 {
+			t.Fatalf("a mailbox has to fail: %v, %+v", err, rep)
+		}
+		off()
+		w.settled()
+		w.flags("Archive", 1, `\Flagged`)
+	})
+}
