@@ -66,6 +66,11 @@ type step struct {
 	n     int              // truncate: bytes; clock: seconds
 }
 
+// anyFault are the faults that keep the drivers contract, and none.
+var anyFault = append([]drivertest.Fault{
+	0, drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.DieBefore, drivertest.DieAfter,
+}, drivertest.Refusals...)
+
 var logNames = [3]string{"left", "right", "shared"}
 
 func (s step) String() string {
@@ -166,9 +171,7 @@ var (
 		case "box":
 			s.what, s.deed = "deed", anyBoxDeed.Draw(t, "deed")
 		case "sync":
-			if s.fault = rapid.SampledFrom([]drivertest.Fault{
-				0, drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.DieBefore, drivertest.DieAfter,
-			}).Draw(t, "fault"); s.fault != 0 {
+			if s.fault = rapid.SampledFrom(anyFault).Draw(t, "fault"); s.fault != 0 {
 				s.at = anyPoint.Draw(t, "at")
 			}
 		case "cut":

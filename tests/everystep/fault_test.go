@@ -2,6 +2,9 @@ package everystep
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -11,23 +14,48 @@ import (
 )
 
 // Each call of a driver reports an error once: though it did what it was asked to, or because it did not. The sync may fail; the next one puts
-// everything right. No process dies in this test, so what is wrong in its memory counts, too.
+// everything right. The error concerns the whole store, the mailbox or just one message. No process dies in this test, so what is wrong in its memory counts, too.
 func TestCallFaults(t *testing.T) {
 	setups, each := rotated(6), 12
 	if _, on := torture.On(t); on {
 		setups, each = allSetups(), every
 	}
-	faults := []drivertest.Fault{drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.FailAfter}
+	faults := append([]drivertest.Fault{drivertest.FailBefore, drivertest.UnknownBefore, drivertest.UnknownAfter, drivertest.FailAfter}, drivertest.Refusals...)
+	var skipped atomic.Int64
 	n := onSetups(t, setups, false, func(tr *trial) {
 		base := prepare(tr.t, tr.setup, tr.newDir())
-		calls := tr.calls(base)
-		for _, i := range some(len(calls)*len(faults), each) {
-			if !tr.bearsCall(base, calls[i/len(faults)], faults[i%len(faults)]) {
+		type failing struct {
+			call  string
+			fault drivertest.Fault
+		}
+		var all []failing
+		for _, call := range tr.calls(base) {
+			for _, f := range faults {
+				switch {
+				case !f.Suits(call):
+				case oneEnded(tr.setup, call, f):
+					skipped.Add(1)
+				default:
+					all = append(all, failing{call, f})
+				}
+			}
+		}
+		for _, i := range some(len(all), each) {
+			if !tr.bearsCall(base, all[i].call, all[i].fault) {
 				return
 			}
 		}
 	})
 	n.sum(t, "calls of drivers")
+	t.Logf("not tried: %d questions that fail for one end of a move", skipped.Load())
+}
+
+// oneEnded reports whether one end of a move cannot be looked at, or not be read, in the sync. The other end alone looks like new mail or like a removal, so that what was done to the message on the other
+// side may not be put together with it: a message that was deleted there comes back, or a change of its flags is lost. No mail is. To know it, arrivals would have to wait
+// that may come from a mailbox that failed.
+func oneEnded(s setup, call string, f drivertest.Fault) bool {
+	reading := []string{"Open", "Changes", "Describe", "Look", "Fetch"}
+	return (f == drivertest.BoxFailBefore || f == drivertest.MailFailBefore) && strings.HasPrefix(s.String(), "moved") && slices.Contains(reading, strings.Fields(call)[1])
 }
 
 // Each effect on a file reports an error once, likewise.
