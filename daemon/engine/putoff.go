@@ -25,6 +25,14 @@ func (c *cycle) putOff(b *box, mv *merge.MailboxView, side merge.Side, facts map
 		}
 		return true
 	})
+	if b.later[side] > 0 {
+		// What was put off may be an append that arrived after all: none is repeated before that is known.
+		for i := range mv.Halves {
+			if h := &mv.Halves[i]; h.Reason == merge.InDoubt && h.Side == side.Other() {
+				h.Due = false
+			}
+		}
+	}
 	if len(twins) == 0 {
 		return
 	}
