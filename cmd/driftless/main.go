@@ -17,8 +17,8 @@ func Main() int {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	signals := make(chan os.Signal, 2)
+	// Until the process ends: a signal that comes when all is done must not make a failure of it.
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	go func() {
 		for n := 0; ; n++ {
 			s := <-signals

@@ -38,7 +38,7 @@ type world struct {
 }
 
 func newWorld(t testing.TB, opts [2]memory.Options, identity string) *world {
-	w := &world{t: t, dir: filepath.Join(workDir(t), "work")}
+	w := &world{t: t, dir: filepath.Join(workDir(t), identity)}
 	opts[0].Identity, opts[1].Identity = identity+"-left", identity+"-right"
 	opts[1].Refuse = func(data []byte) error {
 		if bytes.Contains(data, fmt.Appendf(nil, "This is message %d.", refused)) {
