@@ -320,6 +320,8 @@ func (c *cycle) openLogs() error {
 	c.logs, c.states, c.began = logs, logs, c.acc.Now()
 	for _, r := range logs.Repairs() {
 		c.rep.repaired(r)
+		// Logs that are of different times may have been played into a state that is newer than they are: then neither a cursor nor a count proves anything.
+		c.req.Full = c.req.Full || r.Lost || r.Segment == ""
 	}
 	return nil
 }

@@ -63,6 +63,22 @@ var knownHistories = []struct {
 			},
 		},
 	},
+	{
+		// An old batch was played into a newer state. What it put there and what it took away were as many, and the cursors said that nothing had changed.
+		"side logs of an older time than the shared log", []string{"maildir-maildir", "maildir-qresync", "imap-imap"},
+		[][]step{
+			{{what: "deed", deed: userAct{what: "deliver", side: merge.Right, letter: 2, box: "INBOX"}}},
+			{{what: "deed", deed: userAct{what: "deliver", side: merge.Right, letter: 2, box: "INBOX"}}},
+			{
+				{what: "save"},
+				{what: "deed", deed: userAct{what: "delete", side: merge.Right}},
+				{what: "lose", logs: [3]bool{false, true, true}},
+				{what: "deed", deed: userAct{what: "deliver", side: merge.Right, letter: 0, box: "INBOX"}},
+			},
+			{{what: "deed", deed: userAct{what: "deliver", side: merge.Left, letter: 7, box: "INBOX"}}},
+			{{what: "revert", logs: [3]bool{true, true, false}}},
+		},
+	},
 }
 
 // TestKnownHistories plays what once went wrong.
