@@ -204,16 +204,23 @@ func (k *pairOfStores) marksLeft(r harness.Result) bool {
 	if k.server == nil || k.server.Opts.Rung != harness.Plain {
 		return false
 	}
-	n := 0
+	return onlyForeignMarks(r)
+}
+
+// onlyForeignMarks reports whether all errors of a sync come from a server that cannot expunge ours because others have marked messages, too: that itself, or a mailbox with
+// which messages were exchanged.
+func onlyForeignMarks(r harness.Result) bool {
+	causes := 0
 	for line := range strings.Lines(r.Stdout) {
-		if !strings.Contains(line, `"kind":"error"`) {
-			continue
-		}
-		if n++; !strings.Contains(line, "others have marked messages here, too") {
+		switch {
+		case !strings.Contains(line, `"kind":"error"`):
+		case strings.Contains(line, "others have marked messages here"):
+			causes++
+		case !strings.Contains(line, "and that mailbox failed; both are synced again together"):
 			return false
 		}
 	}
-	return n > 0
+	return causes > 0
 }
 
 // litter looks for what killed syncs left in the Maildirs.
